@@ -1,0 +1,474 @@
+/**
+ * What the rest of the node can ask of its database: one interface per table group, no SQL in sight. Every method is one
+ * transaction: when its promise resolves, what it says is durable. Times are Unix milliseconds, ids are numbers of the
+ * database's own, byte strings are `Uint8Array`. SQLite and PostgreSQL stand behind the same interfaces.
+ */
+
+/** All stores of one database. */
+export interface Stores {
+  readonly accounts: AccountStore;
+  readonly sessions: SessionStore;
+  readonly keySets: KeySetStore;
+  readonly received: ReceivedShareStore;
+  readonly outbox: OutboxStore;
+  readonly contacts: ContactStore;
+  readonly notices: NoticeStore;
+  readonly secrets: SecretStore;
+}
+
+/** Key of an idempotent request (AIP-155). The same id with another fingerprint is refused. */
+export interface RequestKey {
+  /** UUID version 4 in lower case. */
+  readonly id: string;
+  /** Name of the method, so that one id cannot answer for another method. */
+  readonly method: string;
+  /** BLAKE3 of the request without its credentials, 32 bytes. */
+  readonly fingerprint: Uint8Array;
+}
+
+/** The request id was used before for something else. */
+export interface RequestIdReused {
+  readonly kind: "request-id-reused";
+}
+
+/** How a password is stretched, and the verifier of the login key that comes out. */
+export interface PasswordRecord {
+  /** 32 bytes. */
+  readonly salt: Uint8Array;
+  readonly memoryKiB: number;
+  readonly passes: number;
+  readonly lanes: number;
+  /** 32 bytes. */
+  readonly loginVerifier: Uint8Array;
+  /** The account key wrapped under the password: nonce, ciphertext, tag. */
+  readonly wrappedAccountKey: Uint8Array;
+  /** Number of that wrap, from 1. */
+  readonly wrapNumber: number;
+}
+
+/** An account that exists. */
+export interface AccountRecord {
+  readonly id: number;
+  /** Canonical address. */
+  readonly address: string;
+  readonly createdAt: number;
+  readonly activeKeyNumber: number;
+  readonly password: PasswordRecord;
+  /** Bytes that its shares take. */
+  readonly storedBytes: number;
+}
+
+/** A key set as it is kept. */
+export interface KeySetRecord {
+  readonly number: number;
+  /** A canonical KeySetBody. */
+  readonly body: Uint8Array;
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  readonly selfSignature: Uint8Array;
+  /** Empty where there is none. */
+  readonly continuitySignature: Uint8Array;
+  readonly createdAt: number;
+  readonly revokesPrevious: boolean;
+}
+
+/** The sealed seeds of one key set. */
+export interface SealedKeySetRecord {
+  readonly number: number;
+  readonly ed25519: Uint8Array;
+  readonly x25519: Uint8Array;
+  readonly mlDsa65: Uint8Array;
+  readonly mlKem768: Uint8Array;
+}
+
+/** A session to be stored; its token is known to the client alone. */
+export interface NewSession {
+  /** 16 random bytes in hex. */
+  readonly id: string;
+  /** BLAKE3 of the token, 32 bytes. */
+  readonly tokenHash: Uint8Array;
+  readonly deviceName: string;
+  readonly createdAt: number;
+}
+
+/** A session that exists. */
+export interface SessionRecord {
+  readonly id: string;
+  readonly accountId: number;
+  readonly deviceName: string;
+  readonly createdAt: number;
+  readonly lastUsedAt: number;
+}
+
+/** Everything that an account begins with. */
+export interface NewAccount {
+  readonly address: string;
+  readonly domain: string;
+  readonly createdAt: number;
+  readonly password: PasswordRecord;
+  readonly keySet: KeySetRecord;
+  readonly sealedKeys: SealedKeySetRecord;
+  readonly session: NewSession;
+  /** Identifies the solved challenge, 32 bytes: it is spent in the same transaction. Absent where none was asked for. */
+  readonly challenge?: { readonly id: Uint8Array; readonly expiresAt: number };
+}
+
+/** Accounts, their passwords and their sealed contacts. */
+export interface AccountStore {
+  /** Makes an account with its first key set and session. An address that was ever used stays taken. */
+  create(
+    account: NewAccount,
+  ): Promise<
+    { kind: "created"; accountId: number } | { kind: "address-taken" } | { kind: "challenge-spent" }
+  >;
+  /** The account of a canonical address, unless it was deleted. */
+  byAddress(address: string): Promise<AccountRecord | undefined>;
+  byId(id: number): Promise<AccountRecord | undefined>;
+  /**
+   * Replaces the password of an account whose wrap number is still `expectedWrapNumber`, ends all its other sessions and
+   * leaves a notice. Answers with the ids of the ended sessions.
+   */
+  changePassword(change: {
+    readonly accountId: number;
+    readonly expectedWrapNumber: number;
+    readonly password: PasswordRecord;
+    readonly keepSessionId: string;
+    readonly now: number;
+    readonly notice: NewNotice;
+    readonly request: RequestKey;
+  }): Promise<
+    | { kind: "changed"; revokedSessions: number; revokedSessionIds: readonly string[] }
+    | { kind: "conflict" }
+    | RequestIdReused
+  >;
+  /** The result of an earlier request with this key, or undefined: asked before work that costs. */
+  earlierResult(
+    accountId: number,
+    request: RequestKey,
+    now: number,
+  ): Promise<unknown | RequestIdReused | undefined>;
+  sealedContacts(accountId: number): Promise<{ version: number; sealed: Uint8Array }>;
+  putSealedContacts(put: {
+    readonly accountId: number;
+    readonly expectedVersion: number;
+    readonly sealed: Uint8Array;
+    readonly now: number;
+    readonly request: RequestKey;
+  }): Promise<{ kind: "put"; version: number } | { kind: "conflict"; version: number } | RequestIdReused>;
+  /**
+   * Deletes everything of an account and leaves its address taken. What other accounts hold stays. Answers with the ids of
+   * the sessions that ended.
+   */
+  delete(accountId: number, now: number): Promise<readonly string[]>;
+}
+
+/** Sessions, found by the hash of their token. */
+export interface SessionStore {
+  create(accountId: number, session: NewSession): Promise<void>;
+  /** The session of a token, with its account, unless either has ended by `now`. */
+  byTokenHash(
+    tokenHash: Uint8Array,
+    now: number,
+  ): Promise<{ session: SessionRecord; account: AccountRecord } | undefined>;
+  /** Notes that a session was used. Called at most once a minute per session. */
+  touch(sessionId: string, now: number): Promise<void>;
+  /** Newest first, after the session at `after` if given. */
+  list(
+    accountId: number,
+    page: {
+      readonly limit: number;
+      readonly after?: { readonly createdAt: number; readonly id: string };
+      readonly now: number;
+    },
+  ): Promise<readonly SessionRecord[]>;
+  /** True if there was such a session. */
+  revoke(accountId: number, sessionId: string): Promise<boolean>;
+}
+
+/** Key sets by address and number. */
+export interface KeySetStore {
+  /**
+   * One set of an address (the active one for number 0) with what the next one says about it, or why there is none. Asked
+   * for most often of all.
+   */
+  get(
+    address: string,
+    number: number,
+  ): Promise<
+    | { kind: "found"; keySet: KeySetRecord; activeNumber: number; supersededAt: number; revoked: boolean }
+    | { kind: "address-unknown" }
+    | { kind: "number-unknown"; activeNumber: number }
+  >;
+  /** Sets with numbers above `after` in ascending order. */
+  list(
+    address: string,
+    page: { readonly limit: number; readonly after: number },
+  ): Promise<
+    | {
+        kind: "found";
+        keySets: readonly KeySetRecord[];
+        activeNumber: number;
+        next: KeySetRecord | undefined;
+      }
+    | { kind: "address-unknown" }
+  >;
+  /** Sealed seeds of all sets in ascending order. */
+  sealed(accountId: number): Promise<readonly SealedKeySetRecord[]>;
+  /** How many sets were published since `since`, by this node's clock at publication. */
+  publishedSince(accountId: number, since: number): Promise<number>;
+  /** Publishes the next set if the active number is still `expectedActiveNumber`, and leaves a notice. */
+  publish(publication: {
+    readonly accountId: number;
+    readonly expectedActiveNumber: number;
+    readonly keySet: KeySetRecord;
+    readonly sealedKeys: SealedKeySetRecord;
+    readonly now: number;
+    readonly notice: NewNotice;
+    readonly request: RequestKey;
+  }): Promise<
+    { kind: "published"; activeNumber: number } | { kind: "conflict"; activeNumber: number } | RequestIdReused
+  >;
+}
+
+/** An envelope, taken apart as far as a node may. */
+export interface EnvelopeRecord {
+  /** 32 bytes. */
+  readonly shareId: Uint8Array;
+  readonly sender: string;
+  readonly senderKeyNumber: number;
+  readonly recipient: string;
+  readonly createdAt: number;
+  /** 0 if it does not expire. */
+  readonly expiresAt: number;
+  /** Canonical EnvelopeHeader. */
+  readonly header: Uint8Array;
+  readonly ciphertext: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/** A received share without its bytes. */
+export interface ReceivedShareRecord {
+  readonly shareId: Uint8Array;
+  readonly sequence: number;
+  readonly sender: string;
+  readonly recipient: string;
+  readonly senderKeyNumber: number;
+  /** 32 bytes. */
+  readonly senderKeySetHash: Uint8Array;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly ciphertextBytes: number;
+  readonly receivedAt: number;
+  /** 0 if it was not opened. */
+  readonly openedAt: number;
+}
+
+/** A sender's verified key set, kept once per hash. */
+export interface SenderKeySet {
+  /** 32 bytes. */
+  readonly hash: Uint8Array;
+  readonly body: Uint8Array;
+  readonly selfSignature: Uint8Array;
+  readonly continuitySignature: Uint8Array;
+}
+
+/** A verified envelope to be stored for its recipient. */
+export interface Acceptance {
+  readonly accountId: number;
+  readonly envelope: EnvelopeRecord;
+  readonly senderDomain: string;
+  readonly senderKeySet: SenderKeySet;
+  readonly now: number;
+  /** Until when its id is remembered. */
+  readonly tombstoneUntil: number;
+  /** True if the sender has no accepted conversation with the recipient: counted against the daily limit. */
+  readonly firstContact: boolean;
+  /** Daily limit of first contacts per recipient and sender domain. */
+  readonly maxFirstContacts: number;
+  /** Quota of the account in bytes. */
+  readonly maxStoredBytes: number;
+}
+
+/** What became of an acceptance. */
+export type AcceptanceResult =
+  | { readonly kind: "accepted"; readonly sequence: number }
+  | { readonly kind: "duplicate" }
+  | { readonly kind: "over-quota" }
+  | { readonly kind: "too-many-first-contacts" }
+  | { readonly kind: "recipient-gone" };
+
+/** Shares that accounts received. */
+export interface ReceivedShareStore {
+  /** True if an accepted envelope with this id is remembered for the account: asked before a signature is verified. */
+  isKnown(accountId: number, shareId: Uint8Array): Promise<boolean>;
+  /** Stores verified envelopes, each on its own merits, in one transaction. Results in the same order. */
+  accept(acceptances: readonly Acceptance[]): Promise<readonly AcceptanceResult[]>;
+  /** Newest first, with sequences below `before` if given. Expired ones are left out. */
+  list(
+    accountId: number,
+    page: { readonly limit: number; readonly before?: number; readonly now: number },
+  ): Promise<readonly ReceivedShareRecord[]>;
+  /** In ascending order of sequence, above `after`. Expired ones are left out. */
+  after(
+    accountId: number,
+    page: { readonly after: number; readonly limit: number; readonly now: number },
+  ): Promise<readonly ReceivedShareRecord[]>;
+  get(
+    accountId: number,
+    shareId: Uint8Array,
+    now: number,
+  ): Promise<
+    { share: ReceivedShareRecord; envelope: EnvelopeRecord; senderKeySet: SenderKeySet } | undefined
+  >;
+  /** When it was first marked, or undefined if there is no such share. */
+  markOpened(accountId: number, shareId: Uint8Array, now: number): Promise<number | undefined>;
+  /** True if there was such a share. Its id stays remembered. */
+  delete(accountId: number, shareId: Uint8Array): Promise<boolean>;
+  /** Deletes up to `limit` expired shares and tombstones; answers how many went. */
+  deleteExpired(now: number, limit: number): Promise<number>;
+}
+
+/** States of a delivery; the last four are final. */
+export type DeliveryStateName = "QUEUED" | "DELIVERING" | "DELIVERED" | "REJECTED" | "FAILED" | "CANCELLED";
+
+/** How a delivery stands. */
+export interface DeliveryRecord {
+  readonly state: DeliveryStateName;
+  /** Number of keypears.v1.RejectionReason; 0 if it was not rejected. */
+  readonly rejectionReason: number;
+  readonly message: string;
+  readonly attempts: number;
+  /** 0 if none is due. */
+  readonly nextAttemptAt: number;
+  readonly updatedAt: number;
+}
+
+/** A sent share without its bytes. */
+export interface SentShareRecord {
+  readonly shareId: Uint8Array;
+  /** Position among all sent shares, for paging. */
+  readonly position: number;
+  readonly sender: string;
+  readonly senderKeyNumber: number;
+  readonly recipient: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  readonly ciphertextBytes: number;
+  readonly sentAt: number;
+  readonly delivery: DeliveryRecord;
+}
+
+/** An envelope under a lease. */
+export interface LeasedDelivery {
+  /** Row of the outbox. */
+  readonly outboxId: number;
+  readonly envelope: EnvelopeRecord;
+  /** Undefined where no stamp was made. */
+  readonly stampNonce: bigint | undefined;
+  readonly attempts: number;
+}
+
+/** How a leased delivery ended this time. */
+export type DeliveryUpdate =
+  | { readonly kind: "delivered" }
+  | { readonly kind: "rejected"; readonly reason: number; readonly message: string }
+  | { readonly kind: "failed"; readonly message: string }
+  | { readonly kind: "retry"; readonly nextAttemptAt: number; readonly message: string };
+
+/** Sent shares and their delivery. */
+export interface OutboxStore {
+  /**
+   * Stores a share and queues its delivery, and accepts the recipient as a contact of the sender unless blocked. The same
+   * share again changes nothing, unless it was rejected and the stamp is another one: then it is queued again.
+   */
+  enqueue(share: {
+    readonly accountId: number;
+    readonly envelope: EnvelopeRecord;
+    readonly recipientDomain: string;
+    readonly stampNonce: bigint | undefined;
+    readonly now: number;
+    readonly maxStoredBytes: number;
+  }): Promise<{ kind: "queued" | "unchanged"; delivery: DeliveryRecord } | { kind: "over-quota" }>;
+  status(accountId: number, shareId: Uint8Array): Promise<DeliveryRecord | undefined>;
+  /** Newest first, with positions below `before` if given. */
+  list(
+    accountId: number,
+    page: { readonly limit: number; readonly before?: number },
+  ): Promise<readonly SentShareRecord[]>;
+  get(
+    accountId: number,
+    shareId: Uint8Array,
+  ): Promise<{ share: SentShareRecord; envelope: EnvelopeRecord; senderKeySet: SenderKeySet } | undefined>;
+  /** Deletes the sender's copy; a queued delivery is cancelled, one under way goes on unseen. */
+  delete(
+    accountId: number,
+    shareId: Uint8Array,
+    now: number,
+  ): Promise<{ existed: boolean; cancelled: boolean }>;
+  /** Domains that have something due at `now`: queued, or under a lease that ran out. */
+  dueDestinations(now: number, limit: number): Promise<readonly string[]>;
+  /** When the next delivery is due, or undefined if nothing waits. */
+  nextDueAt(): Promise<number | undefined>;
+  /**
+   * Takes up to `limit` due deliveries to a domain, oldest first and no more than `maxBytes` of envelopes (at least one),
+   * under `token` (16 random bytes in hex) for `leaseMs` by the database's clock unless it is given as `now`.
+   */
+  lease(request: {
+    readonly destination: string;
+    readonly token: string;
+    readonly leaseMs: number;
+    readonly limit: number;
+    readonly maxBytes: number;
+    readonly now: number;
+  }): Promise<readonly LeasedDelivery[]>;
+  /** Prolongs what is still held under the token; answers how many rows that were. */
+  renew(token: string, leaseMs: number, now: number): Promise<number>;
+  /** Writes results, each only if the row is still held under the token. Answers how many were. */
+  settle(
+    token: string,
+    results: readonly { readonly outboxId: number; readonly update: DeliveryUpdate }[],
+    now: number,
+  ): Promise<number>;
+  /** Gives back what is held under the token without counting an attempt. */
+  release(token: string, now: number): Promise<void>;
+}
+
+/** What a recipient says about a sender. */
+export type ContactStateName = "NONE" | "ACCEPTED" | "BLOCKED";
+
+/** Contacts as the node needs to know them. */
+export interface ContactStore {
+  state(accountId: number, address: string): Promise<ContactStateName>;
+  set(accountId: number, address: string, state: ContactStateName, now: number): Promise<void>;
+  /** First contacts from a domain in the 24 hours before `now`. */
+  firstContacts(accountId: number, senderDomain: string, now: number): Promise<number>;
+}
+
+/** Something that every session of an account is told. */
+export interface NewNotice {
+  /** Number of keypears.v1.AccountNoticeKind. */
+  readonly kind: number;
+  readonly createdAt: number;
+  readonly deviceName: string;
+  /** 0 if it is about none. */
+  readonly keySetNumber: number;
+}
+
+/** Security notices. */
+export interface NoticeStore {
+  /** Newest first, since `since`. */
+  list(
+    accountId: number,
+    page: { readonly since: number; readonly limit: number },
+  ): Promise<readonly (NewNotice & { readonly id: number })[]>;
+  /** In ascending order, with ids above `afterId`. */
+  after(accountId: number, afterId: number): Promise<readonly (NewNotice & { readonly id: number })[]>;
+  /** The highest id of the account, or 0. */
+  latestId(accountId: number): Promise<number>;
+}
+
+/** Secrets that all processes and nodes of a database share. */
+export interface SecretStore {
+  /** The cluster secret, 32 bytes, made by the first caller. */
+  clusterSecret(): Promise<Uint8Array>;
+}
