@@ -1,0 +1,102 @@
+/**
+ * What a service is given: made once when the node starts, passed to every service, nothing fetched from globals. And what
+ * a single call knows of its caller, put there by the server before a message is decoded.
+ */
+
+import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Clock } from "../clock.ts";
+import type { Inbound } from "../federation/inbound.ts";
+import type { DomainResolver } from "../federation/resolver.ts";
+import type { Logger } from "../logger.ts";
+import type { AccountRecord, SessionRecord, Stores } from "../storage/stores.ts";
+import { serviceError } from "./errors.ts";
+import type { AccountEvents } from "./events.ts";
+
+/** Limits that an operator may set (docs/protocol.md, section 10). */
+export interface NodeLimits {
+  readonly maxRequestBytes: number;
+  readonly maxAnonymousRequestBytes: number;
+  readonly maxEnvelopeBytes: number;
+  readonly maxDeliveryEnvelopes: number;
+  readonly maxBatchLookups: number;
+  readonly maxKeySets: number;
+  readonly maxKeySetsPerDay: number;
+  readonly defaultDeadlineMs: number;
+  readonly lookupsPerSecond: number;
+  readonly lookupBurst: number;
+  /** Attempts to log in or to confirm a login key, per source prefix and per address, per minute. */
+  readonly loginAttemptsPerMinute: number;
+  readonly maxAccountBytes: number;
+  readonly maxFirstContactsPerDay: number;
+}
+
+/** What all services share. */
+export interface ServiceContext {
+  /** Name and version, such as "keypears-node/0.1.0". */
+  readonly software: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly stores: Stores;
+  /** Canonical domains whose accounts live here. */
+  readonly domains: ReadonlySet<string>;
+  /** True under development resolution. */
+  readonly development: boolean;
+  /** Whether anyone may make an account. */
+  readonly registrationOpen: boolean;
+  /** Difficulty of the stamp for making an account. */
+  readonly creationDifficulty: number;
+  /** Difficulty of the stamp for a first contact. */
+  readonly firstContactDifficulty: number;
+  readonly limits: NodeLimits;
+  readonly resolver: DomainResolver;
+  readonly inbound: Inbound;
+  /** Tells the outbox that something waits. */
+  readonly wakeOutbox: () => void;
+  readonly events: AccountEvents;
+  /** Takes one from a budget; throws RESOURCE_EXHAUSTED with RetryInfo when it is spent. */
+  readonly spend: (budget: Budget, key: string) => Promise<void>;
+  /** How often a stream looks for news that no event announced, and sends a message that keeps it alive. */
+  readonly watchPollMs: number;
+  readonly watchKeepAliveMs: number;
+}
+
+/** Budgets that callers without or with a session draw from. */
+export type Budget = "lookup" | "login" | "creation";
+
+/** The caller of a request. */
+export interface Caller {
+  /** /24 or /56 that the request came from, for budgets. */
+  readonly sourcePrefix: string;
+  /** Identifies the connection, for limits per connection. */
+  readonly connectionId: string;
+  /** The session of the bearer token; "invalid" if a token was sent that opens none. */
+  readonly session:
+    | { readonly session: SessionRecord; readonly account: AccountRecord }
+    | "invalid"
+    | undefined;
+}
+
+/** Where the server puts the caller. */
+export const callerKey: ContextKey<Caller> = createContextKey<Caller>(
+  { sourcePrefix: "unknown", connectionId: "unknown", session: undefined },
+  { description: "caller of a request" },
+);
+
+/**
+ * The session that a method needs.
+ *
+ * @throws ConnectError UNAUTHENTICATED with SESSION_REQUIRED or SESSION_INVALID.
+ */
+export function requireSession(context: HandlerContext): { session: SessionRecord; account: AccountRecord } {
+  const { session } = context.values.get(callerKey);
+  if (session === undefined) {
+    throw serviceError(
+      "SESSION_REQUIRED",
+      "this method needs a session: log in and send its token as a bearer token",
+    );
+  }
+  if (session === "invalid") {
+    throw serviceError("SESSION_INVALID", "the session has ended or never was: log in again");
+  }
+  return session;
+}
