@@ -38,10 +38,14 @@ export const SHA_256_LENGTH = 32;
 export const SHA_512_LENGTH = 64;
 /** Longest output of HKDF-SHA-256: 255 blocks (RFC 5869 §2.3). */
 export const HKDF_SHA_256_MAX_LENGTH = 255 * SHA_256_LENGTH;
+/** Longest `info` that Node's HKDF takes, and so what every tier takes. */
+export const HKDF_MAX_INFO_LENGTH = 1024;
 
 export const BLAKE3_KEY_LENGTH = 32;
 /** Default output length of the three modes of BLAKE3. */
 export const BLAKE3_LENGTH = 32;
+/** Longest output that any tier gives: the most that the protocol hands out. */
+export const BLAKE3_MAX_LENGTH = 1024;
 
 /** Ed25519 (RFC 8032 §5.1), signatures without context or prehash. */
 export interface Ed25519 {
@@ -110,7 +114,7 @@ export interface Blake3Hasher {
   digest(length?: number): Uint8Array;
 }
 
-/** BLAKE3 in its three modes, with outputs of any length (32 bytes when none is given). */
+/** BLAKE3 in its three modes, with outputs of 1 to 1,024 bytes (32 when no length is given). */
 export interface Blake3 {
   hash(data: Uint8Array, length?: number): Uint8Array;
   /** `key` is 32 bytes. */
@@ -141,7 +145,7 @@ export interface Primitives {
   readonly mlKem768: MlKem768;
   readonly aes256Gcm: Aes256Gcm;
   readonly blake3: Blake3;
-  /** HKDF-SHA-256, extract and expand (RFC 5869); `length` is 1 to 8,160 bytes. */
+  /** HKDF-SHA-256, extract and expand (RFC 5869); `length` is 1 to 8,160 bytes, `info` at most 1,024. */
   hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
   /** 32 bytes. */
   sha256(data: Uint8Array): Uint8Array;
