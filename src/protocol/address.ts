@@ -80,30 +80,33 @@ export interface DisplayedAddress {
 
 /**
  * Prepares an address for people: U-labels in place of A-labels, with a warning for a local part or label that mixes
- * scripts, as look-alike names do. A label that is warned of stays an A-label, and characters that are invisible, turn
- * the direction of text or control a terminal are spelled out as `\u{202e}`.
+ * scripts, as look-alike names do, or holds characters that are invisible, turn the direction of text or control a
+ * terminal. Such characters of the local part are spelled out as `\u{202e}`; a label that is warned of stays an A-label.
  */
 export function displayAddress(address: Address): DisplayedAddress {
-  const warnings: string[] = [];
+  const nameWarnings = warningsOf("the name", address.local);
   const local = address.local.replace(UNPRINTABLE, (character) => {
     return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
   });
-  if (local !== address.local) warnings.push("the name has invisible or control characters");
-  warnings.push(...mixedScriptWarning("the name", address.local));
 
-  const labels = domainToUnicode(address.domain).split(".");
-  const shown = address.domain.split(".").map((aLabel, index) => {
-    const uLabel = labels[index] ?? aLabel;
-    const warning = mixedScriptWarning(`the domain's label "${aLabel}"`, uLabel);
-    warnings.push(...warning);
-    return warning.length === 0 ? uLabel : aLabel;
+  const uLabels = domainToUnicode(address.domain).split(".");
+  const labels = address.domain.split(".").map((aLabel, index) => {
+    const uLabel = uLabels[index] ?? aLabel;
+    const warnings = warningsOf(`the domain's label "${aLabel}"`, uLabel);
+    return { text: warnings.length === 0 ? uLabel : aLabel, warnings };
   });
-  return { text: `${local}@${shown.join(".")}`, warnings };
+  return {
+    text: `${local}@${labels.map((label) => label.text).join(".")}`,
+    warnings: [...nameWarnings, ...labels.flatMap((label) => label.warnings)],
+  };
 }
 
-function mixedScriptWarning(what: string, text: string): readonly string[] {
+function warningsOf(what: string, text: string): readonly string[] {
+  const warnings: string[] = [];
+  if (text.search(UNPRINTABLE) >= 0) warnings.push(`${what} has invisible or control characters`);
   const scripts = mixedScripts(text);
-  return scripts.length === 0 ? [] : [`${what} mixes letters of ${scripts.join(", ")}`];
+  if (scripts.length > 0) warnings.push(`${what} mixes letters of ${scripts.join(", ")}`);
+  return warnings;
 }
 
 interface SplitAddress {
