@@ -26,7 +26,7 @@ async function loadNative(): Promise<Primitives | null> {
   // Browsers and other engines are spared the download of a tier that they cannot have.
   if (globalThis.process?.getBuiltinModule === undefined) return null;
   const tier = await (await import("./native/index.ts")).createNativeTier();
-  return tier !== null && (await passesSelfTest(tier)) ? tier : null;
+  return tier !== null && passesSelfTest(tier) ? tier : null;
 }
 
 // The JavaScript tier has no self-test: nothing stands behind it, and the test would cost a browser a tenth of a second.

@@ -13,10 +13,11 @@ import { nativeMlKem768 } from "./ml-kem.ts";
 import { createPublicKeyImporter, findNodeCrypto } from "./node-crypto.ts";
 import { nativeX25519 } from "./x25519.ts";
 
-/** The tier, or null where node:crypto is missing. What it has is not checked here: a self-test decides that. */
+/** The tier, or null where node:crypto is missing or has no Argon2. The rest of what it has is for a self-test to say. */
 export async function createNativeTier(): Promise<Primitives | null> {
+  const blake3 = nativeBlake3(); // compiles on another thread while node:crypto loads on this one
   const crypto = findNodeCrypto();
-  if (crypto === undefined) return null;
+  if (typeof crypto?.argon2 !== "function") return null;
   const importPublicKey = createPublicKeyImporter(crypto);
   return {
     tier: "native",
@@ -25,7 +26,7 @@ export async function createNativeTier(): Promise<Primitives | null> {
     mlDsa65: nativeMlDsa65(crypto, importPublicKey),
     mlKem768: nativeMlKem768(crypto, importPublicKey),
     aes256Gcm: nativeAes256Gcm(crypto),
-    blake3: await nativeBlake3(),
+    blake3: await blake3,
     ...nativeHashes(crypto),
   };
 }

@@ -1,0 +1,20 @@
+/**
+ * The crypto layer: primitives in two tiers, and the protocol's constructions on them. No I/O, no protobuf; everything
+ * here runs in a browser.
+ */
+
+export * from "./account-key.ts";
+export * from "./bytes.ts";
+export * from "./challenge.ts";
+export * from "./composite.ts";
+export * from "./content.ts";
+export * from "./contexts.ts";
+export { CryptoError, type CryptoErrorReason } from "./errors.ts";
+export * from "./key-wrap.ts";
+export { MIN_PADDED_LENGTH, pad, paddedLength, unpad } from "./padding.ts";
+export * from "./password.ts";
+export * from "./primitives.ts";
+export { isMlKem768PublicKey, isX25519PublicKey } from "./public-keys.ts";
+export { openBox, SEALED_BOX_OVERHEAD, sealBox } from "./sealed-box.ts";
+export { loadTier, primitives } from "./select.ts";
+export * from "./stamp.ts";
