@@ -177,7 +177,7 @@ const surrogateText = fc
 
 // Text that gets past the first checks often: characters that mean something to the grammar, to NFC and to UTS #46.
 const unit = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom(..."aHKtTwxyzE019.-_'+") },
+  { weight: 4, arbitrary: fc.constantFrom(..."aHKtTwxyzE019.-_'+", "H\u0331", "E\u0301") },
   {
     weight: 1,
     arbitrary: fc.constantFrom(...'"\\@ ()<>[];', "\u0301", "\u0331", "\u0338", "\u212a", "\u037e"),
