@@ -13,7 +13,7 @@ import {
 } from "../../gen/keypears/v1/federation_service_pb.ts";
 import { RejectionReason } from "../../gen/keypears/v1/share_service_pb.ts";
 import type { Clock } from "../clock.ts";
-import { stampKey, verifyStamp } from "../crypto/index.ts";
+import { stampKey, verifyStamp } from "../crypto/stamp.ts";
 import type { Logger } from "../logger.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { type ParsedEnvelope, parseEnvelope, verifyEnvelopeSignature } from "../protocol/envelope.ts";

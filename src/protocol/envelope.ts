@@ -3,21 +3,23 @@
  * which need private keys, stand in seal.ts.
  */
 
-import { toBinary } from "@bufbuild/protobuf";
 import {
   type Envelope,
   type EnvelopeHeader,
   EnvelopeHeaderSchema,
-  EnvelopeSchema,
 } from "../../gen/keypears/v1/envelope_pb.ts";
-import { concat, lp, utf8 } from "../crypto/bytes.ts";
-import { COMPOSITE_SIGNATURE_LENGTH, composite, primitives } from "../crypto/index.ts";
+import { concat, lp } from "../crypto/bytes.ts";
+import { COMPOSITE_SIGNATURE_LENGTH, composite } from "../crypto/composite.ts";
+import { CONTENT_KEY_COMMITMENT_LENGTH, CONTENT_NONCE_LENGTH } from "../crypto/content.ts";
+import { SIGNATURE_CONTEXT } from "../crypto/contexts.ts";
+import { WRAPPED_KEY_LENGTH } from "../crypto/key-wrap.ts";
+import { MIN_PADDED_LENGTH } from "../crypto/padding.ts";
 import {
-  AES_256_GCM_NONCE_LENGTH,
   AES_256_GCM_TAG_LENGTH,
   ML_KEM_768_CIPHERTEXT_LENGTH,
   X25519_PUBLIC_KEY_LENGTH,
 } from "../crypto/primitives.ts";
+import { primitives } from "../crypto/select.ts";
 import { isCanonicalAddress } from "./address.ts";
 import { ProtocolError } from "./errors.ts";
 import { type PublicKeys, verifyingKey } from "./key-set.ts";
@@ -27,15 +29,6 @@ import { timeFromWire } from "./time.ts";
 
 /** Version of the envelope header that this code builds and reads. */
 export const ENVELOPE_VERSION = 1;
-/** Context of the sender's signature over the share id (section 6.1). */
-export const SHARE_CONTEXT = utf8("keypears/v1/share");
-/** Length of a content key commitment (section 6.2). */
-export const COMMITMENT_LENGTH = 32;
-/** Length of a wrapped content key: 32 bytes and a tag (section 6.2). */
-export const WRAPPED_KEY_LENGTH = 48;
-/** Length of the shortest padded payload (section 6.2). */
-export const MIN_PADDED_LENGTH = 512;
-
 /** An envelope that was read strictly. Says nothing about its signature. */
 export interface ParsedEnvelope {
   /** BLAKE3(lp(header) ‖ ciphertext), 32 bytes, computed here. */
@@ -64,15 +57,10 @@ export function shareIdOf(headerBytes: Uint8Array, ciphertext: Uint8Array): Uint
   return primitives().blake3.hash(concat(lp(headerBytes), ciphertext));
 }
 
-/** Serialized size of an envelope in bytes. */
-export function envelopeSize(envelope: Envelope): number {
-  return toBinary(EnvelopeSchema, envelope).length;
-}
-
 /**
  * Reads an envelope: sizes, canonical header, version, addresses, wraps, dates; and computes its id.
  *
- * @throws ProtocolError ENVELOPE_TOO_LARGE above `maxBytes`; ENVELOPE_INVALID saying what is wrong.
+ * @throws ProtocolError ENVELOPE_TOO_LARGE when header, ciphertext and signature together exceed `maxBytes`; ENVELOPE_INVALID saying what is wrong.
  */
 export function parseEnvelope(envelope: Envelope, maxBytes: number = MAX_ENVELOPE_BYTES): ParsedEnvelope {
   if (envelope.header.length + envelope.ciphertext.length + envelope.signature.length > maxBytes) {
@@ -94,8 +82,8 @@ export function parseEnvelope(envelope: Envelope, maxBytes: number = MAX_ENVELOP
   requireAddress("sender", header.sender);
   requireAddress("recipient", header.recipient);
   requireKeyNumber("sender_key_number", header.senderKeyNumber);
-  requireLength("content_nonce", header.contentNonce, AES_256_GCM_NONCE_LENGTH);
-  requireLength("content_key_commitment", header.contentKeyCommitment, COMMITMENT_LENGTH);
+  requireLength("content_nonce", header.contentNonce, CONTENT_NONCE_LENGTH);
+  requireLength("content_key_commitment", header.contentKeyCommitment, CONTENT_KEY_COMMITMENT_LENGTH);
   const recipientKeyNumber = requireWraps(header);
   const { createdAt, expiresAt } = requireDates(header);
   return {
@@ -116,7 +104,12 @@ export function parseEnvelope(envelope: Envelope, maxBytes: number = MAX_ENVELOP
 
 /** Whether the sender's set signed this envelope's id. */
 export function verifyEnvelopeSignature(envelope: ParsedEnvelope, senderKeys: PublicKeys): boolean {
-  return composite.verify(verifyingKey(senderKeys), envelope.shareId, envelope.signature, SHARE_CONTEXT);
+  return composite.verify(
+    verifyingKey(senderKeys),
+    envelope.shareId,
+    envelope.signature,
+    SIGNATURE_CONTEXT.share,
+  );
 }
 
 /** Two wraps, the recipient's and the sender's; answers with the recipient's key number. */

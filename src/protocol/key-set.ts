@@ -5,8 +5,9 @@
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type KeySet, KeySetBodySchema, KeySetSchema } from "../../gen/keypears/v1/key_set_pb.ts";
-import { concat, utf8 } from "../crypto/bytes.ts";
-import { composite, primitives } from "../crypto/index.ts";
+import { concat } from "../crypto/bytes.ts";
+import { composite } from "../crypto/composite.ts";
+import { SIGNATURE_CONTEXT } from "../crypto/contexts.ts";
 import {
   BLAKE3_LENGTH,
   ED25519_PUBLIC_KEY_LENGTH,
@@ -14,6 +15,8 @@ import {
   ML_KEM_768_PUBLIC_KEY_LENGTH,
   X25519_PUBLIC_KEY_LENGTH,
 } from "../crypto/primitives.ts";
+import { isMlKem768PublicKey, isX25519PublicKey } from "../crypto/public-keys.ts";
+import { primitives } from "../crypto/select.ts";
 import { isCanonicalAddress } from "./address.ts";
 import { ProtocolError } from "./errors.ts";
 import { MAX_KEY_SET_NUMBER } from "./limits.ts";
@@ -22,11 +25,6 @@ import { timeFromWire } from "./time.ts";
 
 /** Version of the key set body that this code builds and reads. */
 export const KEY_SET_VERSION = 1;
-/** Signature context of a set over its own body (section 3.1). */
-export const KEY_SET_CONTEXT = utf8("keypears/v1/key-set");
-/** Signature context of a set over its successor's body (section 3.1). */
-export const KEY_SET_ROTATION_CONTEXT = utf8("keypears/v1/key-set-rotation");
-
 /** The four public keys of a set. */
 export interface PublicKeys {
   /** 32 bytes. */
@@ -124,9 +122,9 @@ export function buildKeySet(input: NewKeySet): KeySet {
   );
   return create(KeySetSchema, {
     body,
-    selfSignature: composite.sign(signingKey(seeds), body, KEY_SET_CONTEXT),
+    selfSignature: composite.sign(signingKey(seeds), body, SIGNATURE_CONTEXT.keySet),
     continuitySignature: previous?.seeds
-      ? composite.sign(signingKey(previous.seeds), body, KEY_SET_ROTATION_CONTEXT)
+      ? composite.sign(signingKey(previous.seeds), body, SIGNATURE_CONTEXT.keySetRotation)
       : new Uint8Array(),
   });
 }
@@ -151,7 +149,10 @@ export function parseKeySetBody(body: Uint8Array): ParsedKeySet {
   requireLength("previous_hash", message.previousHash, message.number === 1 ? 0 : BLAKE3_LENGTH);
   if (message.number === 1 && message.revokesPrevious)
     throw invalid("number 1 has no previous set to revoke");
-  requireUsableForAgreement(message.x25519PublicKey, message.mlKem768PublicKey);
+  if (!isX25519PublicKey(message.x25519PublicKey)) throw invalid("x25519_public_key is of low order");
+  if (!isMlKem768PublicKey(message.mlKem768PublicKey)) {
+    throw invalid("ml_kem_768_public_key fails the modulus check of FIPS 203");
+  }
   return {
     address: message.address,
     number: message.number,
@@ -177,7 +178,12 @@ export function parseKeySetBody(body: Uint8Array): ParsedKeySet {
 export function verifyKeySet(keySet: KeySet): ParsedKeySet {
   const parsed = parseKeySetBody(keySet.body);
   if (
-    !composite.verify(verifyingKey(parsed.publicKeys), keySet.body, keySet.selfSignature, KEY_SET_CONTEXT)
+    !composite.verify(
+      verifyingKey(parsed.publicKeys),
+      keySet.body,
+      keySet.selfSignature,
+      SIGNATURE_CONTEXT.keySet,
+    )
   ) {
     throw invalid("self signature does not verify");
   }
@@ -209,33 +215,15 @@ export function continues(
       verifyingKey(previous.publicKeys),
       next.body,
       continuitySignature,
-      KEY_SET_ROTATION_CONTEXT,
+      SIGNATURE_CONTEXT.keySetRotation,
     )
   );
 }
-
-/** X25519 and ML-KEM refuse unusable keys themselves: one agreement with throw-away secrets asks them. */
-function requireUsableForAgreement(x25519PublicKey: Uint8Array, mlKemPublicKey: Uint8Array): void {
-  const { x25519, mlKem768 } = primitives();
-  try {
-    x25519.sharedSecret(ANY_SCALAR, x25519PublicKey);
-  } catch (cause) {
-    throw invalid("x25519_public_key is of low order", cause);
-  }
-  try {
-    mlKem768.encapsulate(mlKemPublicKey);
-  } catch (cause) {
-    throw invalid("ml_kem_768_public_key fails the modulus check of FIPS 203", cause);
-  }
-}
-
-/** A low-order point gives an all-zero product with every clamped scalar, so any one shows it. */
-const ANY_SCALAR = new Uint8Array(32).fill(0x40);
 
 function requireLength(field: string, bytes: Uint8Array, length: number): void {
   if (bytes.length !== length) throw invalid(`${field} is ${bytes.length} bytes, not ${length}`);
 }
 
-function invalid(message: string, cause?: unknown): ProtocolError {
-  return new ProtocolError("KEY_SET_INVALID", `key set: ${message}`, { field: "key_set", cause });
+function invalid(message: string): ProtocolError {
+  return new ProtocolError("KEY_SET_INVALID", `key set: ${message}`, { field: "key_set" });
 }
