@@ -6,10 +6,12 @@ import { fromUtf8 } from "../crypto/bytes.ts";
 import { CryptoError } from "../crypto/errors.ts";
 import { type ApiUrl, type ApiUrlOptions, parseApiUrl } from "./api-url.ts";
 import { ProtocolError } from "./errors.ts";
-import { MAX_DISCOVERY_DOCUMENT_BYTES } from "./limits.ts";
 
 /** Where the document lives on a domain. */
 export const DISCOVERY_PATH = "/.well-known/keypears.json";
+
+/** Largest document, in octets. */
+export const MAX_DISCOVERY_DOCUMENT_OCTETS = 65_536;
 
 /** Version 1: the domain names its host, and nothing more. */
 export interface DiscoveryDocumentV1 {
@@ -39,8 +41,8 @@ const HASH = /^[0-9a-f]{64}$/;
  *   `{"apiDomain":"host.example"}`; `DISCOVERY_DOCUMENT_INVALID`, with the member as its field, for all else.
  */
 export function parseDiscoveryDocument(bytes: Uint8Array, options: ApiUrlOptions = {}): DiscoveryDocument {
-  if (bytes.length > MAX_DISCOVERY_DOCUMENT_BYTES) {
-    throw invalid(`is larger than ${MAX_DISCOVERY_DOCUMENT_BYTES} bytes`);
+  if (bytes.length > MAX_DISCOVERY_DOCUMENT_OCTETS) {
+    throw invalid(`is larger than ${MAX_DISCOVERY_DOCUMENT_OCTETS} octets`);
   }
   const members = parseObject(decode(bytes));
   const version = parseVersion(members);

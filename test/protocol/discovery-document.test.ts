@@ -1,7 +1,10 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { buildDiscoveryDocument, parseDiscoveryDocument } from "../../src/protocol/discovery-document.ts";
-import { MAX_DISCOVERY_DOCUMENT_BYTES } from "../../src/protocol/limits.ts";
+import {
+  buildDiscoveryDocument,
+  MAX_DISCOVERY_DOCUMENT_OCTETS,
+  parseDiscoveryDocument,
+} from "../../src/protocol/discovery-document.ts";
 import { refusal, unlessRefused } from "./refusal.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -80,11 +83,11 @@ describe("a discovery document", () => {
     expect(refusal(() => parseDiscoveryDocument(text)).message).toBe("discovery document is not UTF-8");
   });
 
-  it("is refused past 64 KiB and taken at them", () => {
+  it("is refused past 64 KiB of octets and taken at them", () => {
     const filled = (size: number) => `{"version":1,${URL_TEXT}}`.padEnd(size, " ");
-    expect(parse(filled(MAX_DISCOVERY_DOCUMENT_BYTES)).version).toBe(1);
-    expect(refusal(() => parse(filled(MAX_DISCOVERY_DOCUMENT_BYTES + 1))).message).toBe(
-      "discovery document is larger than 65536 bytes",
+    expect(parse(filled(MAX_DISCOVERY_DOCUMENT_OCTETS)).version).toBe(1);
+    expect(refusal(() => parse(filled(MAX_DISCOVERY_DOCUMENT_OCTETS + 1))).message).toBe(
+      "discovery document is larger than 65536 octets",
     );
   });
 
