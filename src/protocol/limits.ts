@@ -58,8 +58,6 @@ export const SESSION_IDLE_MS = 30 * DAY;
 /** A session ends this long after it was opened, in milliseconds (section 5). */
 export const SESSION_MAX_MS = 365 * DAY;
 
-/** Size of a discovery document, in bytes (section 2). */
-export const MAX_DISCOVERY_DOCUMENT_BYTES = 64 * 1024;
 /** Size of the sealed contacts, in bytes. */
 export const MAX_SEALED_CONTACTS_BYTES = 1024 * 1024;
 /** Length of a device name, in UTF-16 code units. */

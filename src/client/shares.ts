@@ -1,0 +1,331 @@
+/**
+ * Shares as a client handles them (docs/protocol.md, section 6): sealing to the keys that the recipient's own domain gives,
+ * opening only what the sender's pinned keys signed, listing, watching, deleting.
+ */
+
+import { create } from "@bufbuild/protobuf";
+import type { AccountNotice } from "../../gen/keypears/v1/account_service_pb.ts";
+import { StampSchema } from "../../gen/keypears/v1/envelope_pb.ts";
+import {
+  DeliveryState,
+  type DeliveryStatus,
+  RejectionReason,
+  ShareBox,
+  type ShareSummary,
+} from "../../gen/keypears/v1/share_service_pb.ts";
+import { stampKey } from "../crypto/stamp.ts";
+import { parseAddress } from "../protocol/address.ts";
+import { parseEnvelope } from "../protocol/envelope.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
+import { type ParsedKeySet, verifyKeySet } from "../protocol/key-set.ts";
+import type { ShareContent } from "../protocol/payload.ts";
+import { openShare, sealShare } from "../protocol/seal.ts";
+import { sameBytes } from "../protocol/strict-message.ts";
+import { type ContactBookStore, pin } from "./contact-book.ts";
+import { judgeSender, lookUp, type Standing } from "./directory.ts";
+import { ClientError, call, toClientError } from "./errors.ts";
+import type { KeyRing, KeyRingContext, OwnKeySet } from "./key-ring.ts";
+import { earnStamp, type WorkOptions } from "./sign-in.ts";
+
+export type { DeliveryStatus, ShareContent, ShareSummary };
+export { DeliveryState, RejectionReason };
+
+/** Which side of a share: received, or sent. */
+export type Box = "received" | "sent";
+
+/** A share that was sent. */
+export interface SentShare {
+  /** 32 bytes. */
+  readonly shareId: Uint8Array;
+  readonly recipient: string;
+  readonly delivery: DeliveryStatus | undefined;
+  /** How the recipient's keys stand to what was pinned; `new` is a first contact. */
+  readonly standing: Standing;
+  readonly recipientFingerprint: string;
+}
+
+/** A share that was opened. */
+export interface OpenedShare {
+  readonly summary: ShareSummary;
+  readonly content: ShareContent;
+  /** How the sender's keys stand to what was pinned. */
+  readonly standing: Standing | "unconfirmed";
+  readonly senderFingerprint: string;
+}
+
+/** Something that a watch tells. */
+export type WatchEvent =
+  | { readonly kind: "share"; readonly share: ShareSummary }
+  | { readonly kind: "notice"; readonly notice: AccountNotice };
+
+/** Sending, receiving and keeping shares. Every method throws ClientError. */
+export interface Shares {
+  /**
+   * Seals content for an address and hands it to the own node, which delivers it. Does the work of a stamp where a first
+   * contact needs one.
+   *
+   * @throws ClientError CONTACT_CHANGED when the recipient's keys are not vouched for by the pinned ones: confirm them.
+   */
+  send(
+    to: string,
+    content: ShareContent,
+    options?: WorkOptions & { /** Unix milliseconds. */ readonly expiresAt?: number },
+  ): Promise<SentShare>;
+  /** Seals a sent share again, to the keys that the recipient has now: after KEY_RETIRED or STAMP_REQUIRED. */
+  sendAgain(shareId: Uint8Array, options?: WorkOptions): Promise<SentShare>;
+  status(shareId: Uint8Array): Promise<DeliveryStatus>;
+  /** A page of shares, newest first. */
+  list(
+    box: Box,
+    page?: { readonly pageSize?: number; readonly pageToken?: string },
+  ): Promise<{ readonly shares: readonly ShareSummary[]; readonly nextPageToken: string }>;
+  /**
+   * Opens a share and marks it opened.
+   *
+   * @param options.acceptSender opens a share although its sender's keys changed or could not be confirmed.
+   * @throws ClientError CONTACT_CHANGED, CONTACT_UNCONFIRMED, CONTACT_FORK, SHARE_SIGNATURE_INVALID, SHARE_NOT_OPENED.
+   */
+  open(
+    shareId: Uint8Array,
+    options?: { readonly box?: Box; readonly acceptSender?: boolean },
+  ): Promise<OpenedShare>;
+  /** Received shares in order of sequence, first those above `after`, then new ones; reconnects by itself. */
+  watch(options?: { readonly after?: bigint; readonly signal?: AbortSignal }): AsyncIterable<WatchEvent>;
+  /** True if it was still queued and will not be delivered. */
+  delete(shareId: Uint8Array, box: Box): Promise<boolean>;
+}
+
+/** What shares need of their account. */
+export interface SharesContext extends KeyRingContext {
+  readonly keyRing: () => Promise<KeyRing>;
+  readonly book: ContactBookStore;
+}
+
+/** Longest wait before a watch connects again, in milliseconds. */
+const MAX_RECONNECT_MS = 30_000;
+
+/** Makes the share functions of an account. */
+export function createShares(context: SharesContext): Shares {
+  const { env, node, address, book, keyRing } = context;
+
+  async function recipientOf(to: string, active: OwnKeySet, signal: AbortSignal | undefined) {
+    const { canonical } = parseAddress(to);
+    if (canonical === address) {
+      return { keySet: active.keySet, firstContactDifficulty: 0, standing: "pinned" as const, seen: [] };
+    }
+    const contact = await book.find(canonical);
+    const found = await lookUp(env, canonical, contact?.pins ?? [], signal);
+    if (found.standing === "changed") throw changed(canonical, contact?.pins.at(-1)?.hash, found.keySet.hash);
+    return { ...found, firstContactDifficulty: contact?.replied ? 0 : found.firstContactDifficulty };
+  }
+
+  async function send(
+    to: string,
+    content: ShareContent,
+    options: WorkOptions & { expiresAt?: number },
+  ): Promise<SentShare> {
+    const active = activeOf(await keyRing());
+    const recipient = await recipientOf(to, active, options.signal);
+    const { envelope, shareId } = sealShare({
+      content,
+      sender: active,
+      recipient: recipient.keySet,
+      createdAt: env.now(),
+      expiresAt: options.expiresAt ?? 0,
+    });
+    if (recipient.firstContactDifficulty > 1) {
+      const key = stampKey(shareId, recipient.keySet.address);
+      envelope.stamp = create(StampSchema, {
+        nonce: await earnStamp(key, recipient.firstContactDifficulty, options),
+      });
+    }
+    const { delivery } = await node.shares.sendShare(
+      { envelope },
+      options.signal ? { signal: options.signal } : {},
+    );
+    await remember(recipient.keySet.address, recipient.seen, false);
+    return {
+      shareId,
+      recipient: recipient.keySet.address,
+      delivery,
+      standing: recipient.standing,
+      recipientFingerprint: fingerprint(recipient.keySet.hash),
+    };
+  }
+
+  /** Pins what was verified, and notes that a contact has written; the book is left alone if it says so already. */
+  async function remember(
+    contactAddress: string,
+    seen: readonly ParsedKeySet[],
+    replied: boolean,
+  ): Promise<void> {
+    if (contactAddress === address) return;
+    const known = await book.find(contactAddress);
+    const news = seen.some((set) => !known?.pins.some(({ number }) => number === set.number));
+    if (!news && (!replied || known?.replied)) return;
+    await book.change(contactAddress, (contact) => {
+      pin(contact, seen);
+      contact.replied ||= replied;
+      return true;
+    });
+  }
+
+  async function open(shareId: Uint8Array, box: Box, acceptSender: boolean): Promise<OpenedShare> {
+    const wanted = box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED;
+    const { summary, envelope, senderKeySet } = await node.shares.getShare({ shareId, box: wanted });
+    if (!summary || !envelope || !senderKeySet) {
+      throw new ClientError("NODE_ANSWER_INVALID", "the node's answer lacks a part of the share");
+    }
+    const parsed = parseEnvelope(envelope);
+    if (!sameBytes(parsed.shareId, shareId))
+      throw new ClientError("NODE_ANSWER_INVALID", "the node gave another share");
+    const ring = await keyRing();
+    const own = parsed.sender === address;
+    const sender = own ? numbered(ring, parsed.senderKeyNumber).keySet : readSender(senderKeySet, parsed);
+    const judged = own ? { standing: "pinned" as const, seen: [] } : await judge(sender, acceptSender);
+    const wrap = parsed.header.wraps[box === "sent" ? 1 : 0];
+    const content = openShare(
+      parsed,
+      sender.publicKeys,
+      { role: box === "sent" ? "sender" : "recipient", seeds: numbered(ring, wrap?.keyNumber ?? 0).seeds },
+      env.now(),
+    );
+    if (box === "received") {
+      await remember(sender.address, judged.seen, true);
+      await node.shares.markOpened({ shareId });
+    }
+    return { summary, content, standing: judged.standing, senderFingerprint: fingerprint(sender.hash) };
+  }
+
+  /** Refuses what a person has not confirmed. */
+  async function judge(sender: ParsedKeySet, acceptSender: boolean) {
+    const pins = (await book.find(sender.address))?.pins ?? [];
+    const judged = await judgeSender(env, sender, pins);
+    if (judged.standing === "changed" && !acceptSender)
+      throw changed(sender.address, pins.at(-1)?.hash, sender.hash);
+    if (judged.standing === "unconfirmed" && !acceptSender) {
+      throw new ClientError(
+        "CONTACT_UNCONFIRMED",
+        `the domain of ${sender.address} cannot be asked whether these are its keys: compare the fingerprint with the sender`,
+        { metadata: { address: sender.address, fingerprint: fingerprint(sender.hash) } },
+      );
+    }
+    return judged;
+  }
+
+  async function* watch(after: bigint, signal: AbortSignal | undefined): AsyncGenerator<WatchEvent> {
+    let afterSequence = after;
+    let failures = 0;
+    while (!signal?.aborted) {
+      try {
+        const stream = node.shares.watchShares(
+          { afterSequence },
+          { timeoutMs: 0, ...(signal && { signal }) },
+        );
+        for await (const { event } of stream) {
+          failures = 0;
+          if (event.case === "share") {
+            afterSequence = event.value.sequence;
+            yield { kind: "share", share: event.value };
+          } else if (event.case === "notice") {
+            yield { kind: "notice", notice: event.value };
+          }
+        }
+      } catch (error) {
+        if (signal?.aborted) return;
+        const reason = toClientError(error);
+        if (!(reason instanceof ClientError) || !isPassing(reason)) throw reason;
+      }
+      failures += 1;
+      await pause(Math.random() * Math.min(MAX_RECONNECT_MS, 500 * 2 ** failures), signal);
+    }
+  }
+
+  return {
+    send: (to, content, options = {}) => call(() => send(to, content, options)),
+    sendAgain: (shareId, options = {}) =>
+      call(async () => {
+        const { summary, content } = await open(shareId, "sent", false);
+        return send(summary.recipient, content, { ...options, expiresAt: Number(summary.expiresAt) });
+      }),
+    status: (shareId) =>
+      call(async () => {
+        const { delivery } = await node.shares.getShareStatus({ shareId });
+        if (!delivery) throw new ClientError("NODE_ANSWER_INVALID", "the node gives no status");
+        return delivery;
+      }),
+    list: (box, page = {}) =>
+      call(() =>
+        node.shares.listShares({ box: box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED, ...page }),
+      ),
+    open: (shareId, options = {}) =>
+      call(() => open(shareId, options.box ?? "received", options.acceptSender ?? false)),
+    watch: (options = {}) => watch(options.after ?? 0n, options.signal),
+    delete: (shareId, box) =>
+      call(async () => {
+        const wanted = box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED;
+        return (await node.shares.deleteShare({ shareId, box: wanted })).cancelled;
+      }),
+  };
+}
+
+function activeOf(ring: KeyRing): OwnKeySet {
+  return ring.at(-1) ?? ring[0];
+}
+
+function numbered(ring: KeyRing, number: number): OwnKeySet {
+  const own = ring.find(({ keySet }) => keySet.number === number);
+  if (!own)
+    throw new ClientError(
+      "SHARE_NOT_OPENED",
+      `the share is sealed to key set ${number}, which this account lacks`,
+    );
+  return own;
+}
+
+/** The sender's set as the node kept it: it has to be the one that the envelope names. */
+function readSender(
+  record: Parameters<typeof verifyKeySet>[0],
+  parsed: ReturnType<typeof parseEnvelope>,
+): ParsedKeySet {
+  const keySet = verifyKeySet(record);
+  if (keySet.address !== parsed.sender || keySet.number !== parsed.senderKeyNumber) {
+    throw new ClientError("NODE_ANSWER_INVALID", "the node gave the keys of another sender");
+  }
+  return keySet;
+}
+
+function changed(address: string, pinned: Uint8Array | undefined, now: Uint8Array): ClientError {
+  return new ClientError(
+    "CONTACT_CHANGED",
+    `the keys of ${address} were reset: nothing vouches for the new ones; compare fingerprints with the person, then confirm`,
+    {
+      metadata: {
+        address,
+        pinned_fingerprint: pinned ? fingerprint(pinned) : "",
+        new_fingerprint: fingerprint(now),
+      },
+    },
+  );
+}
+
+/** Whether a stream that ended so is worth opening again. */
+function isPassing(error: ClientError): boolean {
+  return (
+    error.reason === "NODE_UNREACHABLE" ||
+    error.reason === "SHUTTING_DOWN" ||
+    error.reason === "DATABASE_UNAVAILABLE"
+  );
+}
+
+function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done() {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", done);
+      resolve();
+    }
+    signal?.addEventListener("abort", done);
+  });
+}
