@@ -29,6 +29,8 @@ export const REASONS = {
   ADDRESS_INVALID: "INVALID_ARGUMENT",
   /** No valid domain. */
   DOMAIN_INVALID: "INVALID_ARGUMENT",
+  /** The bytes of the request are no message of the method. */
+  MESSAGE_INVALID: "INVALID_ARGUMENT",
   /** The page token is not of this list. */
   PAGE_TOKEN_INVALID: "INVALID_ARGUMENT",
   /** The request id was used for another request. */
@@ -37,6 +39,8 @@ export const REASONS = {
   KEY_SET_INVALID: "INVALID_ARGUMENT",
   /** An envelope is malformed, not in canonical encoding, or its signature does not verify. */
   ENVELOPE_INVALID: "INVALID_ARGUMENT",
+  /** An envelope is larger than this node takes. */
+  ENVELOPE_TOO_LARGE: "INVALID_ARGUMENT",
   /** The message, decompressed, is larger than this node takes. */
   MESSAGE_TOO_LARGE: "RESOURCE_EXHAUSTED",
   /** No account of this address. */
@@ -69,8 +73,10 @@ export const REASONS = {
   ACTIVE_KEY_SET_CHANGED: "ABORTED",
   /** The key set that signs, or that is encrypted to, no longer counts for new envelopes. */
   KEY_RETIRED: "FAILED_PRECONDITION",
-  /** The envelope's own dates forbid to send it. */
+  /** The envelope has expired, or is older than a delivery may take. */
   ENVELOPE_EXPIRED: "FAILED_PRECONDITION",
+  /** The envelope is dated ahead of this node's clock. */
+  ENVELOPE_FUTURE_DATED: "FAILED_PRECONDITION",
   /** The sender of the envelope is not the caller. */
   SENDER_MISMATCH: "PERMISSION_DENIED",
   /** Somebody else replaced the sealed contacts meanwhile. */
@@ -83,12 +89,36 @@ export const REASONS = {
   QUOTA_EXCEEDED: "RESOURCE_EXHAUSTED",
   /** Too many calls; RetryInfo says when to come back. */
   RATE_LIMITED: "RESOURCE_EXHAUSTED",
+  /** The account has as many open streams as it may. */
+  STREAM_LIMIT: "RESOURCE_EXHAUSTED",
+  /** The domain's discovery document cannot be had right now. */
+  DISCOVERY_FAILED: "UNAVAILABLE",
+  /** The domain's discovery document is none. */
+  DISCOVERY_DOCUMENT_INVALID: "FAILED_PRECONDITION",
   /** A peer cannot be asked right now. */
   PEER_UNAVAILABLE: "UNAVAILABLE",
   /** A peer speaks no version of the protocol that this node speaks. */
   PEER_PROTOCOL_UNSUPPORTED: "FAILED_PRECONDITION",
   /** A peer lies where this node does not connect on somebody's word. */
   PEER_ADDRESS_FORBIDDEN: "FAILED_PRECONDITION",
+  /** A peer redirects where a redirect may not lead. */
+  PEER_REDIRECT_REFUSED: "FAILED_PRECONDITION",
+  /** A peer shows no certificate that is trusted and names it, or speaks no TLS 1.3. */
+  PEER_TLS_FAILED: "FAILED_PRECONDITION",
+  /** A peer cannot be connected to right now. */
+  PEER_UNREACHABLE: "UNAVAILABLE",
+  /** A peer gave no whole answer in time. */
+  PEER_TIMEOUT: "UNAVAILABLE",
+  /** A peer's answer is beyond its limit. */
+  PEER_RESPONSE_TOO_LARGE: "UNAVAILABLE",
+  /** A peer's answer is none of this protocol. */
+  PEER_RESPONSE_INVALID: "UNAVAILABLE",
+  /** A peer answered with an error of its own. */
+  PEER_REFUSED: "FAILED_PRECONDITION",
+  /** This node has too many look-ups under way. */
+  PEER_BUSY: "UNAVAILABLE",
+  /** This node gave up asking a peer. */
+  PEER_CALL_CANCELLED: "UNAVAILABLE",
   /** The database cannot take or give anything right now. */
   DATABASE_UNAVAILABLE: "UNAVAILABLE",
   /** The node is stopping. */

@@ -3,7 +3,12 @@
  * a single call knows of its caller, put there by the server before a message is decoded.
  */
 
-import { type ContextKey, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import {
+  type ConnectError,
+  type ContextKey,
+  createContextKey,
+  type HandlerContext,
+} from "@connectrpc/connect";
 import type { Clock } from "../clock.ts";
 import type { Inbound } from "../federation/inbound.ts";
 import type { DomainResolver } from "../federation/resolver.ts";
@@ -53,15 +58,31 @@ export interface ServiceContext {
   /** Tells the outbox that something waits. */
   readonly wakeOutbox: () => void;
   readonly events: AccountEvents;
-  /** Takes one from a budget; throws RESOURCE_EXHAUSTED with RetryInfo when it is spent. */
-  readonly spend: (budget: Budget, key: string) => Promise<void>;
+  /** Takes points (1 if none are given) from a budget; throws RATE_LIMITED with RetryInfo when they are not there. */
+  readonly spend: (budget: Budget, key: string, points?: number) => Promise<void>;
   /** How often a stream looks for news that no event announced, and sends a message that keeps it alive. */
   readonly watchPollMs: number;
   readonly watchKeepAliveMs: number;
+  /** Fires when the node stops: open streams end with SHUTTING_DOWN. */
+  readonly shutdown: AbortSignal;
 }
 
-/** Budgets that callers without or with a session draw from. */
+/**
+ * Budgets that callers draw from. A key begins with what it counts by: "prefix:", "address:" or "account:".
+ *
+ * - `lookup`: questions without a session, and resolutions with one. Has to hold a whole batch of look-ups at once.
+ * - `login`: attempts to log in, or to confirm a login key.
+ * - `creation`: attempts to make an account.
+ */
 export type Budget = "lookup" | "login" | "creation";
+
+/** The session that a request's bearer token opened. */
+export interface AuthenticatedSession {
+  readonly session: SessionRecord;
+  readonly account: AccountRecord;
+  /** BLAKE3 of the token, 32 bytes: a stream asks by it whether the session still exists. */
+  readonly tokenHash: Uint8Array;
+}
 
 /** The caller of a request. */
 export interface Caller {
@@ -70,10 +91,7 @@ export interface Caller {
   /** Identifies the connection, for limits per connection. */
   readonly connectionId: string;
   /** The session of the bearer token; "invalid" if a token was sent that opens none. */
-  readonly session:
-    | { readonly session: SessionRecord; readonly account: AccountRecord }
-    | "invalid"
-    | undefined;
+  readonly session: AuthenticatedSession | "invalid" | undefined;
 }
 
 /** Where the server puts the caller. */
@@ -87,16 +105,19 @@ export const callerKey: ContextKey<Caller> = createContextKey<Caller>(
  *
  * @throws ConnectError UNAUTHENTICATED with SESSION_REQUIRED or SESSION_INVALID.
  */
-export function requireSession(context: HandlerContext): { session: SessionRecord; account: AccountRecord } {
-  const { session } = context.values.get(callerKey);
+export function requireSession(call: HandlerContext): AuthenticatedSession {
+  const { session } = call.values.get(callerKey);
   if (session === undefined) {
     throw serviceError(
       "SESSION_REQUIRED",
       "this method needs a session: log in and send its token as a bearer token",
     );
   }
-  if (session === "invalid") {
-    throw serviceError("SESSION_INVALID", "the session has ended or never was: log in again");
-  }
+  if (session === "invalid") throw sessionInvalid();
   return session;
+}
+
+/** UNAUTHENTICATED with SESSION_INVALID. */
+export function sessionInvalid(): ConnectError {
+  return serviceError("SESSION_INVALID", "the session has ended or never was: log in again");
 }
