@@ -6,10 +6,13 @@ import http from "node:http";
 import https from "node:https";
 import type { Socket } from "node:net";
 import { concat } from "../crypto/bytes.ts";
-import { type DiscoveryDocument, parseDiscoveryDocument } from "../protocol/discovery-document.ts";
+import {
+  type DiscoveryDocument,
+  MAX_DISCOVERY_DOCUMENT_OCTETS,
+  parseDiscoveryDocument,
+} from "../protocol/discovery-document.ts";
 import { isCanonicalDomain } from "../protocol/domain.ts";
 import { ProtocolError } from "../protocol/errors.ts";
-import { MAX_DISCOVERY_DOCUMENT_BYTES } from "../protocol/limits.ts";
 import { isUnknownHost } from "./connection-policy.ts";
 import { discoveryUrl } from "./development-resolution.ts";
 import { connectionError, type Dialer, tlsGroup } from "./dialer.ts";
@@ -118,7 +121,12 @@ function get(dialer: Dialer, url: URL, signal: AbortSignal): Promise<Answer> {
     const request = (scheme === "http" ? http : https).request(url, {
       // In place of an agent: one connection, closed after one answer.
       createConnection: () => dialer.open(target, ["http/1.1"]),
-      headers: { accept: "application/json", "accept-encoding": "identity", "user-agent": "keypears-node" },
+      headers: {
+        host: url.host,
+        accept: "application/json",
+        "accept-encoding": "identity",
+        "user-agent": "keypears-node",
+      },
       maxHeaderSize: MAX_HEADER_OCTETS,
       signal,
     });
@@ -143,14 +151,14 @@ async function readBody(domain: string, response: http.IncomingMessage): Promise
     new PeerError(
       "PEER_RESPONSE_TOO_LARGE",
       domain,
-      `the discovery document of ${domain} is larger than ${MAX_DISCOVERY_DOCUMENT_BYTES} bytes`,
+      `the discovery document of ${domain} is larger than ${MAX_DISCOVERY_DOCUMENT_OCTETS} octets`,
     );
-  if (Number(response.headers["content-length"] ?? 0) > MAX_DISCOVERY_DOCUMENT_BYTES) throw tooLarge();
+  if (Number(response.headers["content-length"] ?? 0) > MAX_DISCOVERY_DOCUMENT_OCTETS) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of response as AsyncIterable<Uint8Array>) {
     length += chunk.length;
-    if (length > MAX_DISCOVERY_DOCUMENT_BYTES) throw tooLarge();
+    if (length > MAX_DISCOVERY_DOCUMENT_OCTETS) throw tooLarge();
     chunks.push(chunk);
   }
   return concat(...chunks);

@@ -1,0 +1,126 @@
+/**
+ * Federation put together: from the resolver up to inbound delivery and the outbox. This node's own domains take the same
+ * road as any other, without the network.
+ */
+
+import { create } from "@bufbuild/protobuf";
+import { KeySetSchema, PublishedKeySetSchema } from "../../gen/keypears/v1/key_set_pb.ts";
+import type { Clock } from "../clock.ts";
+import type { Logger } from "../logger.ts";
+import type { CidrRange } from "../protocol/ip-policy.ts";
+import type { Stores } from "../storage/stores.ts";
+import { type AddressLookup, createConnectionPolicy } from "./connection-policy.ts";
+import type { DevelopmentResolution } from "./development-resolution.ts";
+import { createDialer } from "./dialer.ts";
+import { createDocumentFetcher } from "./document-fetcher.ts";
+import { PeerError } from "./errors.ts";
+import { createInbound, type DeliveryBudget, type Inbound } from "./inbound.ts";
+import { createOutboxWorker, type OutboxWorker } from "./outbox-worker.ts";
+import { createPeers } from "./peers.ts";
+import { createResolver, type DomainResolver } from "./resolver.ts";
+import { createSenderKeyDirectory, type FetchKeySet } from "./sender-keys.ts";
+
+/** What federation is made of. */
+export interface FederationOptions {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly stores: Stores;
+  /** Canonical domains whose accounts live here. */
+  readonly domains: ReadonlySet<string>;
+  readonly firstContactDifficulty: number;
+  readonly maxEnvelopeBytes: number;
+  readonly maxAccountBytes: number;
+  readonly maxFirstContactsPerDay: number;
+  /** Ranges that may be connected to beside the globally reachable ones. */
+  readonly allowedNetworks: readonly CidrRange[];
+  /** Defined only in development. */
+  readonly development: DevelopmentResolution | undefined;
+  readonly requirePostQuantum: boolean;
+  /** `dns.lookup` unless given. */
+  readonly lookup?: AddressLookup | undefined;
+  /** Takes points from a budget; answers with how long to wait in milliseconds, or 0. */
+  readonly draw: (budget: DeliveryBudget, key: string, points: number) => Promise<number>;
+  /** Tells watchers that an account has new shares. */
+  readonly onAccepted: (accountId: number) => void;
+}
+
+/** A node's side of federation. */
+export interface Federation {
+  readonly resolver: DomainResolver;
+  readonly inbound: Inbound;
+  readonly outbox: OutboxWorker;
+  /** Ends the outbox's work within `graceMs`, and all connections to peers. */
+  close(graceMs?: number): Promise<void>;
+}
+
+/** Puts federation together. The outbox does nothing until it is started. */
+export function createFederation(options: FederationOptions): Federation {
+  const { clock, log, stores, domains } = options;
+  const policy = createConnectionPolicy({
+    allowedNetworks: options.allowedNetworks,
+    development: options.development,
+    ...(options.lookup && { lookup: options.lookup }),
+  });
+  const dialer = createDialer({ policy, requirePostQuantum: options.requirePostQuantum });
+  const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock, logger: log });
+  const peers = createPeers({ resolver, dialer });
+
+  const fetchKeySet: FetchKeySet = (domain, request, call) =>
+    domains.has(domain) ? readOwnKeySet(stores, domain, request) : peers.getKeySet(domain, request, call);
+  const inbound = createInbound({
+    clock,
+    log,
+    stores,
+    senderKeys: createSenderKeyDirectory({ clock, fetchKeySet }),
+    domains,
+    firstContactDifficulty: options.firstContactDifficulty,
+    maxEnvelopeBytes: options.maxEnvelopeBytes,
+    maxAccountBytes: options.maxAccountBytes,
+    maxFirstContactsPerDay: options.maxFirstContactsPerDay,
+    draw: options.draw,
+    onAccepted: options.onAccepted,
+  });
+  const outbox = createOutboxWorker({
+    clock,
+    log,
+    outbox: stores.outbox,
+    deliver: (domain, envelopes, signal) =>
+      domains.has(domain)
+        ? inbound.deliver(envelopes, { prefix: "local", connectionId: "local" })
+        : peers.deliverShares(domain, envelopes, { signal }),
+  });
+  return {
+    resolver,
+    inbound,
+    outbox,
+    async close(graceMs) {
+      await outbox.close(graceMs);
+      await peers.close();
+      resolver.close();
+    },
+  };
+}
+
+/** A key set of an account that lives here, in the shape in which a peer would give it. */
+async function readOwnKeySet(
+  stores: Pick<Stores, "keySets">,
+  domain: string,
+  request: { readonly address: string; readonly number: number },
+) {
+  const found = await stores.keySets.get(request.address, request.number);
+  if (found.kind !== "found") {
+    const peerReason = found.kind === "address-unknown" ? "ADDRESS_UNKNOWN" : "KEY_SET_UNKNOWN";
+    throw new PeerError("PEER_REFUSED", domain, "there is no such key set here", { peerReason });
+  }
+  const { keySet, activeNumber, supersededAt, revoked } = found;
+  return create(PublishedKeySetSchema, {
+    keySet: create(KeySetSchema, {
+      body: keySet.body,
+      selfSignature: keySet.selfSignature,
+      continuitySignature: keySet.continuitySignature,
+    }),
+    activeNumber,
+    supersededAt: BigInt(supersededAt),
+    revoked,
+  });
+}
