@@ -54,8 +54,10 @@ export interface Ed25519 {
   /** The deterministic 64-byte signature over `message`. */
   sign(seed: Uint8Array, message: Uint8Array): Uint8Array;
   /**
-   * Cofactorless verification, the strictest reading of RFC 8032 §5.1.7: A and R canonical, S < L, A not of small
-   * order, and the encoding of [S]B − [k]A equal to the bytes of R. False for anything else, wrong lengths included.
+   * Cofactorless verification, the strictest reading of RFC 8032 §5.1.7: A and R canonical, S < L, neither A nor R of
+   * small order, and the encoding of [S]B − [k]A equal to the bytes of R. False for anything else, wrong lengths
+   * included. R of small order, which no honest signer ever makes, is refused because newer releases of Node refuse
+   * it (as Web Crypto asks) and older ones do not.
    */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
 }

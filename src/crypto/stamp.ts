@@ -75,52 +75,47 @@ export async function mineStamp(
   requireLength("stamp key", key, BLAKE3_KEY_LENGTH);
   const limit = Number((stampTarget(difficulty) - 1n) >> 224n);
   const words = littleEndianWords(key);
-  const turn = new Turn();
-  try {
-    let next = 0; // a safe integer for 2^53 tries, far more than the greatest difficulty ever takes
-    let slice = FIRST_SLICE_TRIES;
-    for (;;) {
-      options.signal?.throwIfAborted();
-      const started = performance.now();
-      const high = Math.floor(next / U32_SPACE);
-      const start = next % U32_SPACE;
-      const end = Math.min(start + slice, U32_SPACE);
-      for (let low = start; low < end; ) {
-        const candidate = searchStamp(words, high, low, end - low, limit);
-        if (candidate < 0) break;
-        // The search looked at the first word alone; now the whole hash is compared.
-        const nonce = (BigInt(high) << 32n) | BigInt(candidate);
-        if (verifyStamp(key, nonce, difficulty)) return nonce;
-        low = candidate + 1;
-      }
-      next += end - start;
-      const elapsed = performance.now() - started;
-      slice = Math.max(1, Math.floor((slice * SLICE_MS) / Math.max(elapsed, 1)));
-      options.onProgress?.({ tries: next, expected: difficulty });
-      await turn.yield();
+  let next = 0; // a safe integer for 2^53 tries, far more than the greatest difficulty ever takes
+  let slice = FIRST_SLICE_TRIES;
+  for (;;) {
+    options.signal?.throwIfAborted();
+    const started = performance.now();
+    const high = Math.floor(next / U32_SPACE);
+    const start = next % U32_SPACE;
+    const end = Math.min(start + slice, U32_SPACE);
+    for (let low = start; low < end; ) {
+      const candidate = searchStamp(words, high, low, end - low, limit);
+      if (candidate < 0) break;
+      // The search looked at the first word alone; now the whole hash is compared.
+      const nonce = (BigInt(high) << 32n) | BigInt(candidate);
+      if (verifyStamp(key, nonce, difficulty)) return nonce;
+      low = candidate + 1;
     }
-  } finally {
-    turn.close();
+    next += end - start;
+    const elapsed = performance.now() - started;
+    slice = Math.max(1, Math.floor((slice * SLICE_MS) / Math.max(elapsed, 1)));
+    options.onProgress?.({ tries: next, expected: difficulty });
+    await yieldTurn();
   }
 }
 
 /**
- * Gives the event loop a turn. A message to oneself comes back after what is waiting; a timer would be held back by
- * browsers, to 4 ms always and to a second in a tab out of sight.
+ * Gives the event loop a turn. Browsers hold timers back, to 4 ms always and to a second in a tab out of sight, so it
+ * is a message to oneself there; Node would go on with such messages for a thousand turns and starve its timers.
  */
-class Turn {
-  readonly #channel = new MessageChannel();
-
-  yield(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#channel.port1.onmessage = () => resolve();
-      this.#channel.port2.postMessage(null);
-    });
-  }
-
-  close(): void {
-    this.#channel.port1.close();
-  }
+function yieldTurn(): Promise<void> {
+  return new Promise((resolve) => {
+    if (typeof setImmediate === "function") {
+      setImmediate(resolve);
+      return;
+    }
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(null);
+  });
 }
 
 /** ⌊2^256 / difficulty⌋. */

@@ -22,8 +22,8 @@ export const jsEd25519: Ed25519 = {
     const A = decodePoint(publicKey);
     if (A === null || A.isSmallOrder()) return false;
     const k = littleEndian(sha512(concat(R, publicKey, message))) % L;
-    const expected = Point.BASE.multiplyUnsafe(S).subtract(A.multiplyUnsafe(k)).toBytes();
-    return equalConstantTime(expected, R);
+    const expected = Point.BASE.multiplyUnsafe(S).subtract(A.multiplyUnsafe(k));
+    return equalConstantTime(expected.toBytes(), R) && !expected.isSmallOrder();
   },
 };
 

@@ -1,7 +1,7 @@
 /**
- * Ed25519 through OpenSSL, with the checks of a public key that OpenSSL leaves out. It refuses S ≥ L itself, and
- * compares the encoding of [S]B − [k]A with the bytes of R, which settles R: a non-canonical R never equals an
- * encoding. It accepts a non-canonical A and an A of small order, so those are refused here.
+ * Ed25519 through OpenSSL, with the checks that it leaves out or that depend on the release of Node. OpenSSL refuses
+ * S ≥ L itself, and compares the encoding of [S]B − [k]A with the bytes of R, so a non-canonical R never matches. A
+ * non-canonical A, and points of small order, are refused here.
  */
 
 import { fromHex } from "../bytes.ts";
@@ -32,7 +32,7 @@ export function nativeEd25519(crypto: NodeCrypto, importPublicKey: PublicKeyImpo
     publicKey: (seed) => rawPublicKey(crypto, "ed25519", seed),
     sign: (seed, message) => plain(crypto.sign(null, message, importPrivateKey(crypto, "ed25519", seed))),
     verify(publicKey, message, signature) {
-      if (!isCanonicalY(publicKey) || isSmallOrder(publicKey)) return false;
+      if (!isCanonicalY(publicKey) || isSmallOrder(publicKey) || isSmallOrder(signature)) return false;
       return crypto.verify(null, message, importPublicKey("ed25519", publicKey), signature);
     },
   };
@@ -45,11 +45,9 @@ function isCanonicalY(publicKey: Uint8Array): boolean {
   return (publicKey[0] as number) < 0xed;
 }
 
-function isSmallOrder(publicKey: Uint8Array): boolean {
+/** Whether the first 32 bytes spell a point of small order. */
+function isSmallOrder(encoded: Uint8Array): boolean {
   const last = ED25519_PUBLIC_KEY_LENGTH - 1;
-  return SMALL_ORDER_Y.some(
-    (y) =>
-      y[last] === ((publicKey[last] as number) & ~SIGN_BIT) &&
-      y.every((byte, i) => i === last || byte === publicKey[i]),
-  );
+  const lastOfY = (encoded[last] as number) & ~SIGN_BIT;
+  return SMALL_ORDER_Y.some((y) => y.every((byte, i) => byte === (i === last ? lastOfY : encoded[i])));
 }
