@@ -62,7 +62,7 @@ export function createFederation(options: FederationOptions): Federation {
     ...(options.lookup && { lookup: options.lookup }),
   });
   const dialer = createDialer({ policy, requirePostQuantum: options.requirePostQuantum });
-  const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock });
+  const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock, log });
   const peers = createPeers({ resolver, dialer });
 
   const fetchKeySet: FetchKeySet = (domain, request, call) =>
