@@ -43,7 +43,7 @@ export interface Composite {
    *
    * @param secretKey ML-DSA-65 seed ‖ Ed25519 seed, 64 bytes, the draft's serialized private key.
    * @param context what the signature is for, at most 255 bytes; strings are taken as UTF-8.
-   * @throws CryptoError `wrong-length` for the key or the context.
+   * @throws CryptoError `wrong-length` for the key or the context, `malformed` for a context with a lone surrogate.
    */
   sign(secretKey: Uint8Array, message: Uint8Array, context: string | Uint8Array): Uint8Array;
   /** Whether both halves hold; false for wrong lengths, context included. */
@@ -80,6 +80,7 @@ export function compositeOf(tier: Primitives): Composite {
     verify(publicKey, message, signature, context) {
       if (publicKey.length !== COMPOSITE_PUBLIC_KEY_LENGTH) return false;
       if (signature.length !== COMPOSITE_SIGNATURE_LENGTH) return false;
+      if (typeof context === "string" && !context.isWellFormed()) return false;
       const representative = messageRepresentative(tier, message, context);
       if (representative === null) return false;
       // Ed25519 first: a forgery is refused at the lower price.

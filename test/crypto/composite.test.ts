@@ -38,6 +38,8 @@ describe.each(tiers)("composite signatures on the %s tier", (_, tier) => {
     expect(own.verify(publicKey, message, signature.subarray(1), "")).toBe(false);
     expect(own.verify(publicKey, message, concat(signature, Uint8Array.of(0)), "")).toBe(false);
     expect(own.verify(publicKey, message, signature, new Uint8Array(256))).toBe(false);
+    expect(() => own.sign(secretKey, message, "\ud800")).toThrow(CryptoError);
+    expect(own.verify(publicKey, message, signature, "\ud800")).toBe(false);
   });
 
   test("the draft's published vector verifies, and its public key follows from its private key", () => {
