@@ -1,7 +1,8 @@
 /**
  * What the rest of the node can ask of its database: one interface per table group, no SQL in sight. Every method is one
  * transaction: when its promise resolves, what it says is durable. Times are Unix milliseconds, ids are numbers of the
- * database's own, byte strings are `Uint8Array`. SQLite and PostgreSQL stand behind the same interfaces.
+ * database's own, byte strings are `Uint8Array`. SQLite and PostgreSQL stand behind the same interfaces. What a method
+ * expects to happen it answers; a database that fails, and a write for an account that is gone, throw a StorageError.
  */
 
 /** All stores of one database. */
@@ -199,7 +200,7 @@ export interface KeySetStore {
     | { kind: "address-unknown" }
     | { kind: "number-unknown"; activeNumber: number }
   >;
-  /** Sets with numbers above `after` in ascending order. */
+  /** Sets with numbers above `after` in ascending order, and the one that follows the page, which supersedes its last. */
   list(
     address: string,
     page: { readonly limit: number; readonly after: number },
@@ -299,7 +300,7 @@ export type AcceptanceResult =
 
 /** Shares that accounts received. */
 export interface ReceivedShareStore {
-  /** True if an accepted envelope with this id is remembered for the account: asked before a signature is verified. */
+  /** True if an accepted envelope with this id is kept or remembered for the account: asked before a signature is verified. */
   isKnown(accountId: number, shareId: Uint8Array): Promise<boolean>;
   /** Stores verified envelopes, each on its own merits, in one transaction. Results in the same order. */
   accept(acceptances: readonly Acceptance[]): Promise<readonly AcceptanceResult[]>;
@@ -324,7 +325,10 @@ export interface ReceivedShareStore {
   markOpened(accountId: number, shareId: Uint8Array, now: number): Promise<number | undefined>;
   /** True if there was such a share. Its id stays remembered. */
   delete(accountId: number, shareId: Uint8Array): Promise<boolean>;
-  /** Deletes up to `limit` expired shares and tombstones; answers how many went. */
+  /**
+   * Removes what has run out by `now`, up to `limit` of each kind: shares, tombstones, first contacts, results of requests,
+   * spent challenges, and what is left of deleted accounts. Answers how many rows went; 0 when there is nothing to do.
+   */
   deleteExpired(now: number, limit: number): Promise<number>;
 }
 
@@ -338,7 +342,7 @@ export interface DeliveryRecord {
   readonly rejectionReason: number;
   readonly message: string;
   readonly attempts: number;
-  /** 0 if none is due. */
+  /** 0 unless it is queued. */
   readonly nextAttemptAt: number;
   readonly updatedAt: number;
 }
@@ -346,7 +350,7 @@ export interface DeliveryRecord {
 /** A sent share without its bytes. */
 export interface SentShareRecord {
   readonly shareId: Uint8Array;
-  /** Position among all sent shares, for paging. */
+  /** Position among the sender's sent shares, from 1, for paging. */
   readonly position: number;
   readonly sender: string;
   readonly senderKeyNumber: number;
@@ -365,6 +369,7 @@ export interface LeasedDelivery {
   readonly envelope: EnvelopeRecord;
   /** Undefined where no stamp was made. */
   readonly stampNonce: bigint | undefined;
+  /** Attempts that were settled before this one. */
   readonly attempts: number;
 }
 
@@ -405,13 +410,14 @@ export interface OutboxStore {
     shareId: Uint8Array,
     now: number,
   ): Promise<{ existed: boolean; cancelled: boolean }>;
-  /** Domains that have something due at `now`: queued, or under a lease that ran out. */
+  /** Domains that have something due at `now` (queued, or under a lease that ran out), the longest due first. */
   dueDestinations(now: number, limit: number): Promise<readonly string[]>;
-  /** When the next delivery is due, or undefined if nothing waits. */
+  /** When the next delivery is due or the next lease runs out, or undefined if nothing waits. */
   nextDueAt(): Promise<number | undefined>;
   /**
-   * Takes up to `limit` due deliveries to a domain, oldest first and no more than `maxBytes` of envelopes (at least one),
-   * under `token` (16 random bytes in hex) for `leaseMs` by the database's clock unless it is given as `now`.
+   * Takes up to `limit` due deliveries to a domain, longest due first and no more than `maxBytes` of envelopes (at least
+   * one), under `token` (16 random bytes in hex, never used before) for `leaseMs`. `now` is the database's clock where it is
+   * left out, here and below, which is what several nodes on one database need.
    */
   lease(request: {
     readonly destination: string;
@@ -419,18 +425,18 @@ export interface OutboxStore {
     readonly leaseMs: number;
     readonly limit: number;
     readonly maxBytes: number;
-    readonly now: number;
+    readonly now?: number;
   }): Promise<readonly LeasedDelivery[]>;
   /** Prolongs what is still held under the token; answers how many rows that were. */
-  renew(token: string, leaseMs: number, now: number): Promise<number>;
-  /** Writes results, each only if the row is still held under the token. Answers how many were. */
+  renew(token: string, leaseMs: number, now?: number): Promise<number>;
+  /** Writes results, each only if the row is still held under the token and its lease has not run out. Answers how many were. */
   settle(
     token: string,
     results: readonly { readonly outboxId: number; readonly update: DeliveryUpdate }[],
-    now: number,
+    now?: number,
   ): Promise<number>;
   /** Gives back what is held under the token without counting an attempt. */
-  release(token: string, now: number): Promise<void>;
+  release(token: string, now?: number): Promise<void>;
 }
 
 /** What a recipient says about a sender. */
