@@ -29,6 +29,7 @@ import { timeFromWire } from "./time.ts";
 
 /** Version of the envelope header that this code builds and reads. */
 export const ENVELOPE_VERSION = 1;
+
 /** An envelope that was read strictly. Says nothing about its signature. */
 export interface ParsedEnvelope {
   /** BLAKE3(lp(header) ‖ ciphertext), 32 bytes, computed here. */
@@ -60,7 +61,8 @@ export function shareIdOf(headerBytes: Uint8Array, ciphertext: Uint8Array): Uint
 /**
  * Reads an envelope: sizes, canonical header, version, addresses, wraps, dates; and computes its id.
  *
- * @throws ProtocolError ENVELOPE_TOO_LARGE when header, ciphertext and signature together exceed `maxBytes`; ENVELOPE_INVALID saying what is wrong.
+ * @throws ProtocolError ENVELOPE_TOO_LARGE when header, ciphertext and signature together exceed `maxBytes`;
+ *   ENVELOPE_INVALID saying what is wrong.
  */
 export function parseEnvelope(envelope: Envelope, maxBytes: number = MAX_ENVELOPE_BYTES): ParsedEnvelope {
   if (envelope.header.length + envelope.ciphertext.length + envelope.signature.length > maxBytes) {

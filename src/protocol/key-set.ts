@@ -5,8 +5,8 @@
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { type KeySet, KeySetBodySchema, KeySetSchema } from "../../gen/keypears/v1/key_set_pb.ts";
-import { concat } from "../crypto/bytes.ts";
-import { composite } from "../crypto/composite.ts";
+import { concat, wipe } from "../crypto/bytes.ts";
+import { COMPOSITE_SIGNATURE_LENGTH, composite } from "../crypto/composite.ts";
 import { SIGNATURE_CONTEXT } from "../crypto/contexts.ts";
 import {
   BLAKE3_LENGTH,
@@ -25,6 +25,7 @@ import { timeFromWire } from "./time.ts";
 
 /** Version of the key set body that this code builds and reads. */
 export const KEY_SET_VERSION = 1;
+
 /** The four public keys of a set. */
 export interface PublicKeys {
   /** 32 bytes. */
@@ -101,7 +102,11 @@ export function signingKey(seeds: PrivateSeeds): Uint8Array {
   return concat(seeds.mlDsa65, seeds.ed25519);
 }
 
-/** Builds and signs a key set. Its number is one above the previous one's. */
+/**
+ * Builds and signs a key set. Its number is one above the previous one's.
+ *
+ * @throws ProtocolError KEY_SET_INVALID for what every receiver would refuse, before anything is signed.
+ */
 export function buildKeySet(input: NewKeySet): KeySet {
   const { previous, seeds } = input;
   const keys = publicKeysOf(seeds);
@@ -120,11 +125,15 @@ export function buildKeySet(input: NewKeySet): KeySet {
       revokesPrevious: input.revokesPrevious ?? false,
     }),
   );
+  const parsed = parseKeySetBody(body);
+  if (previous && !follows(previous.keySet, parsed)) {
+    throw invalid("it is of another address than the previous set, or not dated after it");
+  }
   return create(KeySetSchema, {
     body,
-    selfSignature: composite.sign(signingKey(seeds), body, SIGNATURE_CONTEXT.keySet),
+    selfSignature: sign(seeds, body, SIGNATURE_CONTEXT.keySet),
     continuitySignature: previous?.seeds
-      ? composite.sign(signingKey(previous.seeds), body, SIGNATURE_CONTEXT.keySetRotation)
+      ? sign(previous.seeds, body, SIGNATURE_CONTEXT.keySetRotation)
       : new Uint8Array(),
   });
 }
@@ -171,7 +180,7 @@ export function parseKeySetBody(body: Uint8Array): ParsedKeySet {
 }
 
 /**
- * Reads a key set and verifies that it signs itself.
+ * Reads a key set and verifies that it signs itself. Whether the set before vouches for it is for `continues` to say.
  *
  * @throws ProtocolError KEY_SET_INVALID.
  */
@@ -189,6 +198,9 @@ export function verifyKeySet(keySet: KeySet): ParsedKeySet {
   }
   if (parsed.number === 1 && keySet.continuitySignature.length > 0) {
     throw invalid("number 1 has no previous set that could vouch for it");
+  }
+  if (keySet.continuitySignature.length > 0) {
+    requireLength("continuity_signature", keySet.continuitySignature, COMPOSITE_SIGNATURE_LENGTH);
   }
   return parsed;
 }
@@ -218,6 +230,15 @@ export function continues(
       SIGNATURE_CONTEXT.keySetRotation,
     )
   );
+}
+
+function sign(seeds: PrivateSeeds, body: Uint8Array, context: string): Uint8Array {
+  const key = signingKey(seeds);
+  try {
+    return composite.sign(key, body, context);
+  } finally {
+    wipe(key);
+  }
 }
 
 function requireLength(field: string, bytes: Uint8Array, length: number): void {

@@ -1,6 +1,7 @@
 /**
  * Sizes, counts and periods that the protocol fixes (docs/protocol.md, sections 2, 3, 5, 6 and 10). What an operator may
- * change is in the node's configuration; what stands here is the same for everyone.
+ * change is in the node's configuration; what stands here is the same for everyone. The file imports nothing, so that a
+ * command can name a limit without loading any cryptography.
  */
 
 const SECOND = 1_000;
@@ -50,8 +51,6 @@ export const MAX_FIRST_CONTACTS_PER_DAY = 20;
 export const DEFAULT_STAMP_DIFFICULTY = 2 ** 22;
 /** Highest difficulty that a sender has to accept (section 6.4). */
 export const MAX_STAMP_DIFFICULTY = 2 ** 28;
-/** How long a creation challenge lasts, in milliseconds (section 6.4). */
-export const CREATION_CHALLENGE_MS = 15 * MINUTE;
 
 /** A session ends when it has not been used for this long, in milliseconds (section 5). */
 export const SESSION_IDLE_MS = 30 * DAY;

@@ -23,7 +23,13 @@ import {
 import { SIGNATURE_CONTEXT } from "../crypto/contexts.ts";
 import { CryptoError } from "../crypto/errors.ts";
 import { type KeyWrapContext, unwrapContentKey, wrapContentKey } from "../crypto/key-wrap.ts";
-import { ENVELOPE_VERSION, type ParsedEnvelope, shareIdOf, verifyEnvelopeSignature } from "./envelope.ts";
+import {
+  ENVELOPE_VERSION,
+  type ParsedEnvelope,
+  parseEnvelope,
+  shareIdOf,
+  verifyEnvelopeSignature,
+} from "./envelope.ts";
 import { ProtocolError } from "./errors.ts";
 import { type ParsedKeySet, type PrivateSeeds, type PublicKeys, signingKey } from "./key-set.ts";
 import { decodePayload, encodePayload, type ShareContent } from "./payload.ts";
@@ -51,7 +57,8 @@ export interface SealedShare {
 /**
  * Seals content for a recipient, with a copy for the sender, and signs it.
  *
- * @throws ProtocolError PAYLOAD_TOO_LARGE or PAYLOAD_INVALID for the content.
+ * @throws ProtocolError PAYLOAD_TOO_LARGE or PAYLOAD_INVALID for the content; ENVELOPE_INVALID for an expiry that every
+ *   receiver would refuse.
  */
 export function sealShare(input: NewEnvelope): SealedShare {
   const { sender, recipient } = input;
@@ -83,11 +90,9 @@ export function sealShare(input: NewEnvelope): SealedShare {
       }),
     );
     const ciphertext = sealContent(contentKey, contentNonce, payload, header);
-    const shareId = shareIdOf(header, ciphertext);
-    return {
-      envelope: create(EnvelopeSchema, { header, ciphertext, signature: sign(sender.seeds, shareId) }),
-      shareId,
-    };
+    const signature = sign(sender.seeds, shareIdOf(header, ciphertext));
+    const envelope = create(EnvelopeSchema, { header, ciphertext, signature });
+    return { envelope, shareId: parseEnvelope(envelope).shareId };
   } finally {
     wipe(contentKey, payload);
   }
