@@ -1,0 +1,92 @@
+/** A node of the demo: `keypears serve` as an operating-system process of its own, with a folder and a database of its own. */
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { openSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** A running node. */
+export interface NodeProcess {
+  readonly domain: string;
+  readonly origin: string;
+  readonly folder: string;
+  /** Asks it to end and waits until it has. */
+  stop(): Promise<void>;
+}
+
+/** How long a node may take to answer, in milliseconds. */
+const START_TIMEOUT_MS = 20_000;
+
+/** A loopback port that is free now. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no free loopback port");
+  return address.port;
+}
+
+/**
+ * Starts a node and waits until it answers.
+ *
+ * @throws Error with the node's own last words when it does not.
+ */
+export async function startNode(options: {
+  readonly domain: string;
+  readonly port: number;
+  readonly folder: string;
+  /** Domain and origin of every node of the demo. */
+  readonly resolve: ReadonlyMap<string, URL>;
+  readonly difficulty: number;
+}): Promise<NodeProcess> {
+  const { domain, port, folder, resolve, difficulty } = options;
+  const log = openSync(join(folder, "node.log"), "a", 0o600);
+  const entry = process.argv[1];
+  if (entry === undefined) throw new Error("the demo does not know how it was started");
+  const flags = [
+    ["--dev"],
+    ["--domain", domain],
+    ["--listen", `127.0.0.1:${port}`],
+    ["--data-dir", folder],
+    ["--database", `sqlite:${join(folder, "node.db")}`],
+    ["--creation-difficulty", String(difficulty)],
+    ["--first-contact-difficulty", String(difficulty)],
+    ["--log-format", "json"],
+    ...Array.from(resolve, ([name, origin]) => ["--resolve", `${name}=${origin.origin}`]),
+  ].flat();
+  const child = spawn(process.execPath, [entry, "serve", ...flags], { stdio: ["ignore", log, log] });
+  const origin = `http://127.0.0.1:${port}`;
+  try {
+    await untilHealthy(child, origin);
+  } catch (error) {
+    child.kill("SIGKILL");
+    const words = await readFile(join(folder, "node.log"), "utf8");
+    throw new Error(`the node of ${domain} did not start: ${words.trim().split("\n").at(-1) ?? ""}`, {
+      cause: error,
+    });
+  }
+  return { domain, origin, folder, stop: () => stop(child) };
+}
+
+async function untilHealthy(child: ChildProcess, origin: string): Promise<void> {
+  const until = Date.now() + START_TIMEOUT_MS;
+  while (Date.now() < until) {
+    if (child.exitCode !== null) throw new Error(`it ended with code ${child.exitCode}`);
+    const answer = await fetch(`${origin}/healthz`).catch(() => undefined);
+    if (answer?.ok) return;
+    await delay(30);
+  }
+  throw new Error(`no answer within ${START_TIMEOUT_MS} ms`);
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  await ended;
+}

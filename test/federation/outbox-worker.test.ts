@@ -1,0 +1,269 @@
+import { create } from "@bufbuild/protobuf";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import type { Envelope } from "../../gen/keypears/v1/envelope_pb.ts";
+import {
+  DeliveryOutcome,
+  type DeliveryResult,
+  DeliveryResultSchema,
+} from "../../gen/keypears/v1/federation_service_pb.ts";
+import { RejectionReason } from "../../gen/keypears/v1/share_service_pb.ts";
+import { backoff } from "../../src/federation/backoff.ts";
+import { PeerError } from "../../src/federation/errors.ts";
+import { envelopeRecord } from "../../src/federation/inbound.ts";
+import { createOutboxWorker, type OutboxWorker } from "../../src/federation/outbox-worker.ts";
+import { silentLogger } from "../../src/logger.ts";
+import { parseAddress } from "../../src/protocol/address.ts";
+import { parseEnvelope } from "../../src/protocol/envelope.ts";
+import { openStorage, type Storage } from "../../src/storage/open.ts";
+import { makeAccount, makeKeySet, makeShare } from "../support/people.ts";
+
+const NOW = Date.UTC(2026, 5, 1);
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+type Deliver = (
+  domain: string,
+  envelopes: readonly Envelope[],
+  signal: AbortSignal,
+) => Promise<DeliveryResult[]>;
+
+const opened: { storage: Storage; workers: OutboxWorker[] }[] = [];
+afterEach(async () => {
+  for (const { storage, workers } of opened.splice(0)) {
+    for (const worker of workers) await worker.close(0);
+    await storage.close();
+  }
+});
+
+const accepted = (envelope: Envelope) =>
+  create(DeliveryResultSchema, {
+    shareId: parseEnvelope(envelope).shareId,
+    outcome: DeliveryOutcome.ACCEPTED,
+  });
+
+/** Alice's node with a clock of its own, and a worker whose destinations answer as the test says. */
+async function acme(deliver: Deliver) {
+  const state = { now: NOW, deliver, calls: [] as { domain: string; count: number }[] };
+  const storage = await openStorage({ url: "sqlite::memory:", clock: () => state.now });
+  const entry = { storage, workers: [] as OutboxWorker[] };
+  opened.push(entry);
+  const alice = makeKeySet("alice@acme.test", NOW - DAY);
+  const accountId = await makeAccount(storage, alice);
+  const start = () => {
+    const worker = createOutboxWorker({
+      clock: () => state.now,
+      log: silentLogger,
+      outbox: storage.outbox,
+      random: () => 0.5,
+      pollMs: 5,
+      deliver: async (domain, envelopes, signal) => {
+        state.calls.push({ domain, count: envelopes.length });
+        return state.deliver(domain, envelopes, signal);
+      },
+    });
+    entry.workers.push(worker);
+    worker.start();
+    return worker;
+  };
+  async function send(to = "bob@partner.test", expiresAt = 0): Promise<Uint8Array> {
+    const sealed = await makeShare(alice, makeKeySet(to, NOW - DAY), { createdAt: state.now, expiresAt });
+    await storage.outbox.enqueue({
+      accountId,
+      envelope: envelopeRecord(parseEnvelope(sealed.envelope)),
+      recipientDomain: parseAddress(to).domain,
+      stampNonce: 7n,
+      now: state.now,
+      maxStoredBytes: 1e9,
+    });
+    return sealed.shareId;
+  }
+  const status = async (shareId: Uint8Array) => (await storage.outbox.status(accountId, shareId))!;
+  const reaches = (shareId: Uint8Array, wanted: string) =>
+    vi.waitFor(async () => expect((await status(shareId)).state).toBe(wanted), {
+      timeout: 10_000,
+      interval: 5,
+    });
+  return { state, storage, accountId, start, send, status, reaches };
+}
+
+describe("delivering what waits in the outbox", () => {
+  it("delivers a share with its stamp and says so", async () => {
+    const seen: Envelope[] = [];
+    const { start, send, reaches } = await acme(async (_domain, envelopes) => {
+      seen.push(...envelopes);
+      return envelopes.map(accepted);
+    });
+    const shareId = await send();
+    start();
+    await reaches(shareId, "DELIVERED");
+    expect(seen[0]?.stamp?.nonce).toBe(7n);
+  });
+
+  it("takes DUPLICATE for a success", async () => {
+    const { start, send, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(() => create(DeliveryResultSchema, { outcome: DeliveryOutcome.DUPLICATE })),
+    );
+    const shareId = await send();
+    start();
+    await reaches(shareId, "DELIVERED");
+  });
+
+  it("sends what waits for one domain in one batch, and each domain its own", async () => {
+    const { state, start, send, reaches } = await acme(async (_domain, envelopes) => envelopes.map(accepted));
+    const ids = [await send(), await send(), await send("carol@elsewhere.test")];
+    start();
+    for (const id of ids) await reaches(id, "DELIVERED");
+    expect(state.calls.sort((a, b) => a.count - b.count)).toEqual([
+      { domain: "elsewhere.test", count: 1 },
+      { domain: "partner.test", count: 2 },
+    ]);
+  });
+
+  it("shows a rejection with its reason, without control characters of the peer's, and never tries again", async () => {
+    const { state, start, send, status, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(() =>
+        create(DeliveryResultSchema, {
+          outcome: DeliveryOutcome.REJECTED,
+          rejectionReason: RejectionReason.NOT_ACCEPTED,
+          message: "no\u001b[31m thanks",
+        }),
+      ),
+    );
+    const shareId = await send();
+    start();
+    await reaches(shareId, "REJECTED");
+    expect(await status(shareId)).toMatchObject({
+      rejectionReason: RejectionReason.NOT_ACCEPTED,
+      message: "no [31m thanks",
+    });
+    state.now += DAY;
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(state.calls).toHaveLength(1);
+  });
+});
+
+describe("when a destination fails", () => {
+  const down: Deliver = async (domain) => {
+    throw new PeerError("PEER_UNREACHABLE", domain, "partner.test cannot be connected to");
+  };
+
+  it("keeps the share, shows why, and delivers it once the destination is back", async () => {
+    const { state, start, send, status, reaches } = await acme(down);
+    const shareId = await send();
+    start();
+    await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(1));
+    const waiting = await status(shareId);
+    expect(waiting).toMatchObject({ state: "QUEUED", message: "partner.test cannot be connected to" });
+    expect(waiting.nextAttemptAt).toBeGreaterThan(NOW);
+    state.deliver = async (_domain, envelopes) => envelopes.map(accepted);
+    state.now = waiting.nextAttemptAt;
+    await reaches(shareId, "DELIVERED");
+  });
+
+  it("gives up after 3 days, and says so", async () => {
+    const { state, start, send, reaches, status } = await acme(down);
+    const shareId = await send();
+    start();
+    await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(1));
+    state.now += 3 * DAY;
+    await reaches(shareId, "FAILED");
+    expect((await status(shareId)).message).not.toBe("");
+  });
+
+  it("gives up when the share expires, where that comes first", async () => {
+    const { state, start, send, reaches, status } = await acme(down);
+    const shareId = await send("bob@partner.test", NOW + HOUR);
+    start();
+    await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(1));
+    state.now += HOUR;
+    await reaches(shareId, "FAILED");
+  });
+
+  it("leaves a destination alone after failures in a row, while others go on", async () => {
+    const { state, start, send, reaches, status } = await acme(async (domain, envelopes, signal) =>
+      domain === "partner.test" ? down(domain, envelopes, signal) : envelopes.map(accepted),
+    );
+    const stuck = await send();
+    start();
+    for (let attempts = 1; attempts <= 3; attempts++) {
+      await vi.waitFor(async () => expect((await status(stuck)).attempts).toBe(attempts));
+      state.now = (await status(stuck)).nextAttemptAt - (attempts === 3 ? 1 : 0);
+    }
+    const before = state.calls.filter(({ domain }) => domain === "partner.test").length;
+    await send();
+    await reaches(await send("carol@elsewhere.test"), "DELIVERED");
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(state.calls.filter(({ domain }) => domain === "partner.test")).toHaveLength(before);
+  });
+
+  it("heeds how long the receiver asks to wait", async () => {
+    const { start, send, status } = await acme(async (_domain, envelopes) =>
+      envelopes.map(() =>
+        create(DeliveryResultSchema, { outcome: DeliveryOutcome.RETRY_LATER, retryAfterMs: 120_000 }),
+      ),
+    );
+    const shareId = await send();
+    start();
+    await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(1));
+    expect((await status(shareId)).nextAttemptAt).toBe(NOW + 120_000);
+  });
+
+  it("tries again what a receiver left unanswered", async () => {
+    const { start, send, status } = await acme(async () => []);
+    const shareId = await send();
+    start();
+    await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(1));
+    expect((await status(shareId)).state).toBe("QUEUED");
+  });
+});
+
+describe("stopping and dying", () => {
+  it("gives back what it holds when it is stopped before there was an answer", async () => {
+    const { start, send, status, reaches, state } = await acme(
+      (_domain, _envelopes, signal) =>
+        new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    );
+    const shareId = await send();
+    const worker = start();
+    await reaches(shareId, "DELIVERING");
+    await worker.close(10);
+    expect(await status(shareId)).toMatchObject({ state: "QUEUED", attempts: 0 });
+    state.deliver = async (_domain, envelopes) => envelopes.map(accepted);
+    start();
+    await reaches(shareId, "DELIVERED");
+  });
+
+  it("delivers again what another worker took and never answered for, once its lease has run out", async () => {
+    const { storage, state, start, send, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(accepted),
+    );
+    const shareId = await send();
+    const lease = { destination: "partner.test", limit: 10, maxBytes: 1e6, leaseMs: 60_000, now: NOW };
+    expect(await storage.outbox.lease({ ...lease, token: "00".repeat(16) })).toHaveLength(1);
+    start();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(state.calls).toHaveLength(0);
+    state.now += 60_000;
+    await reaches(shareId, "DELIVERED");
+  });
+
+  it("delivers each share once when two workers share the outbox", async () => {
+    const { state, start, send, reaches } = await acme(async (_domain, envelopes) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return envelopes.map(accepted);
+    });
+    const ids = await Promise.all(Array.from({ length: 20 }, () => send()));
+    start();
+    start();
+    for (const id of ids) await reaches(id, "DELIVERED");
+    expect(state.calls.reduce((sum, { count }) => sum + count, 0)).toBe(20);
+  });
+});
+
+describe("back-off", () => {
+  it("is drawn from the whole range below a ceiling that doubles from 1 second up to 1 hour", () => {
+    const ceilings = [1, 2, 3, 12, 13, 1_000].map((failures) => backoff(failures, () => 1));
+    expect(ceilings).toEqual([1_000, 2_000, 4_000, 2_048_000, 3_600_000, 3_600_000]);
+    expect(backoff(5, () => 0)).toBe(0);
+  });
+});
