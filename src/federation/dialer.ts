@@ -78,6 +78,8 @@ export function createDialer(options: DialerOptions): Dialer {
             ...(net.isIP(host) === 0 ? { servername: host } : {}),
           });
     sockets.add(socket);
+    // Whoever uses the socket listens for itself; between two users an error must not end the process.
+    socket.on("error", () => {});
     const timer = setTimeout(() => {
       socket.destroy(new PeerError("PEER_TIMEOUT", host, `connecting to ${host} took too long`));
     }, connectTimeoutMs);

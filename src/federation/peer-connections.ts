@@ -6,11 +6,13 @@ import http from "node:http";
 import https from "node:https";
 import type tls from "node:tls";
 import type { Transport } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { LRUCache } from "lru-cache";
 import type { ApiUrl } from "../protocol/api-url.ts";
 import { MAX_REQUEST_BYTES } from "../protocol/limits.ts";
 import { connectionError, type Dialer } from "./dialer.ts";
+import { PeerError } from "./errors.ts";
+import { type ConnectionTimes, createHttp2Connection, MAX_HEADER_BYTES } from "./http2-connection.ts";
 
 /** Warm connections by origin. */
 export interface PeerConnections {
@@ -25,15 +27,9 @@ export interface PeerConnections {
 }
 
 /** Bounds of the connections. */
-export interface PeerConnectionLimits {
+export interface PeerConnectionLimits extends ConnectionTimes {
   /** Origins with a warm connection. */
   readonly maxOrigins: number;
-  /** After this time without a call a connection closes, in milliseconds. */
-  readonly idleMs: number;
-  /** After this time without a byte a connection has to answer a PING before it is used again, in milliseconds. */
-  readonly pingIntervalMs: number;
-  /** Time for that answer, in milliseconds. */
-  readonly pingTimeoutMs: number;
 }
 
 /** What connections use where nothing else is said. */
@@ -47,12 +43,11 @@ export const DEFAULT_PEER_CONNECTION_LIMITS: PeerConnectionLimits = {
 const MAX_HTTP1_SOCKETS = 8;
 /** How long an origin is taken to speak HTTP/1.1 only, in milliseconds. */
 const HTTP1_TTL_MS = 600_000;
-const MAX_HEADER_OCTETS = 16_384;
 
 /** The connection to one origin, in the protocol that was agreed on. */
 interface OriginConnection {
   /** False once a new connection should be made, and a protocol agreed on anew. */
-  isUsable(): boolean;
+  isUsable(): Promise<boolean>;
   transport(baseUrl: string): Transport;
   /** Ends it now; calls under way fail. */
   destroy(): void;
@@ -82,12 +77,12 @@ export function createPeerConnections(dialer: Dialer, limits: PeerConnectionLimi
   };
 
   const transport = async (apiUrl: ApiUrl): Promise<Transport> => {
-    const warm = connections.get(apiUrl.origin);
-    let connection = await (warm ?? reconnect(apiUrl));
-    if (!connection.isUsable()) {
+    const found = connections.get(apiUrl.origin) ?? reconnect(apiUrl);
+    let connection = await found;
+    if (!(await connection.isUsable())) {
       // Of several that find it so, the first one reconnects and the others join it.
       const current = connections.get(apiUrl.origin);
-      connection = await (current === undefined || current === warm ? reconnect(apiUrl) : current);
+      connection = await (current === undefined || current === found ? reconnect(apiUrl) : current);
     }
     return connection.transport(apiUrl.href);
   };
@@ -102,7 +97,10 @@ async function openConnection(
 ): Promise<OriginConnection> {
   if (apiUrl.scheme === "http") return http1Connection(dialer, apiUrl, limits);
   const socket = await openSecureSocket(dialer, apiUrl);
-  if (socket.alpnProtocol === "h2") return http2Connection(dialer, apiUrl, limits, socket);
+  if (socket.destroyed) {
+    throw new PeerError("PEER_UNREACHABLE", apiUrl.host, `the connection with ${apiUrl.host} broke`);
+  }
+  if (socket.alpnProtocol === "h2") return http2Connection(apiUrl, limits, socket);
   socket.destroy();
   return http1Connection(dialer, apiUrl, limits);
 }
@@ -120,41 +118,19 @@ function openSecureSocket(dialer: Dialer, apiUrl: ApiUrl): Promise<tls.TLSSocket
   });
 }
 
-async function http2Connection(
-  dialer: Dialer,
+function http2Connection(
   apiUrl: ApiUrl,
   limits: PeerConnectionLimits,
-  first: tls.TLSSocket,
-): Promise<OriginConnection> {
-  let agreed: tls.TLSSocket | undefined = first;
-  const sessionManager = new Http2SessionManager(
-    apiUrl.origin,
-    {
-      pingIntervalMs: limits.pingIntervalMs,
-      pingTimeoutMs: limits.pingTimeoutMs,
-      idleConnectionTimeoutMs: limits.idleMs,
-    },
-    {
-      createConnection: () => {
-        const socket = agreed ?? dialer.open(apiUrl, ["h2"]);
-        agreed = undefined;
-        return socket;
-      },
-      maxReservedRemoteStreams: 0,
-      settings: { enablePush: false, maxHeaderListSize: MAX_HEADER_OCTETS },
-    },
-  );
-  // Takes the socket over at once, so that it closes when idle even if nobody calls after all.
-  await sessionManager.connect();
+  socket: tls.TLSSocket,
+): OriginConnection {
+  const sessionManager = createHttp2Connection(apiUrl.origin, socket, limits);
+  const { isUsable, destroy, retire } = sessionManager;
   return {
-    isUsable: () => sessionManager.state() !== "closed" && sessionManager.state() !== "error",
+    isUsable,
+    destroy,
+    retire,
     transport: (baseUrl) =>
       createConnectTransport({ ...callOptions(baseUrl), httpVersion: "2", sessionManager }),
-    destroy: () => sessionManager.abort(),
-    retire: () => {
-      // A busy one closes by itself once its calls have ended and it has been idle for long enough.
-      if (sessionManager.state() !== "open") sessionManager.abort();
-    },
   };
 }
 
@@ -170,9 +146,9 @@ function http1Connection(dialer: Dialer, apiUrl: ApiUrl, limits: PeerConnectionL
     });
     return socket;
   };
-  const nodeOptions = { agent, maxHeaderSize: MAX_HEADER_OCTETS };
+  const nodeOptions = { agent, maxHeaderSize: MAX_HEADER_BYTES };
   return {
-    isUsable: () => !failed && performance.now() < openedAt + HTTP1_TTL_MS,
+    isUsable: async () => !failed && performance.now() < openedAt + HTTP1_TTL_MS,
     transport: (baseUrl) =>
       createConnectTransport({ ...callOptions(baseUrl), httpVersion: "1.1", nodeOptions }),
     destroy: () => agent.destroy(),

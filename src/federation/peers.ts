@@ -98,7 +98,7 @@ export function createPeers(options: PeersOptions): Peers {
     try {
       const { apiUrl } = await untilAborted(resolver.resolve(domain, { source }), ended);
       const transport = await untilAborted(connections.transport(apiUrl), ended);
-      return await rpc(transport, { signal: ended });
+      return await rpc(transport, { signal: ended, timeoutMs: limits.callTimeoutMs });
     } catch (error) {
       if (cancelled.aborted) {
         throw new PeerError("PEER_CALL_CANCELLED", domain, `the call to ${domain} was cancelled`, {
@@ -168,6 +168,10 @@ function toPeerError(domain: string, error: unknown): PeerError {
     });
   }
   if (hasErrorCode(error)) return connectionError(domain, error);
+  // A stream that was reset, in connect-es's words: "http/2 stream closed with error code CANCEL (0x8)".
+  if (error.rawMessage.startsWith("http/2 stream closed")) {
+    return new PeerError("PEER_UNREACHABLE", domain, `the connection with ${domain} broke`, { cause: error });
+  }
   switch (error.code) {
     case Code.Unavailable:
       return new PeerError("PEER_UNREACHABLE", domain, `${domain} is not available`, { cause: error });
