@@ -1,0 +1,134 @@
+/**
+ * What the node answers over HTTP beside calls: the discovery document (docs/protocol.md, section 2), its health, and a clear
+ * refusal for all else.
+ */
+
+import { primitives, toHex, utf8 } from "../crypto/index.ts";
+import type { Logger } from "../logger.ts";
+import { DISCOVERY_PATH } from "../protocol/discovery-document.ts";
+import { isLoopback } from "../protocol/ip-policy.ts";
+import type { Request, Response } from "./listener.ts";
+import { respondJson, respondMethodNotAllowed, respondText } from "./respond.ts";
+import type { RpcDispatcher } from "./rpc/dispatcher.ts";
+
+/** Where a balancer asks whether this node may be given requests. */
+export const HEALTH_PATH = "/healthz";
+
+/** What the handler needs. */
+export interface HttpHandlerOptions {
+  readonly rpc: RpcDispatcher;
+  /** The discovery document of every hosted domain. */
+  readonly discoveryDocument: string;
+  /** Canonical domains that are hosted. */
+  readonly domains: ReadonlySet<string>;
+  /** Under development a request to the listener itself is taken as one to its first domain. */
+  readonly development: boolean;
+  /** Resolves if the database answers. */
+  readonly checkDatabase: () => Promise<void>;
+  readonly stopping: AbortSignal;
+  /** Whether the listener speaks TLS itself. */
+  readonly secure: boolean;
+  readonly log: Logger;
+}
+
+const DISCOVERY_MAX_AGE_SECONDS = 300;
+const HSTS = "max-age=31536000";
+const READ_METHODS = ["GET", "HEAD"];
+
+/** Makes the handler of all requests. */
+export function createHttpHandler(
+  options: HttpHandlerOptions,
+): (request: Request, response: Response) => void {
+  const { log } = options;
+  const etag = `"${toHex(primitives().blake3.hash(utf8(options.discoveryDocument), 16))}"`;
+
+  return (request, response) => {
+    // A broken connection is seen where the answer is written; the events must only not go unheard.
+    request.on("error", () => {});
+    response.on("error", () => {});
+    answer(request, response).catch((error: unknown) => {
+      log.error({ err: error }, "a request failed in a way that is a bug");
+      if (response.headersSent) response.destroy();
+      else respondJson(response, 500, { error: "internal error" });
+    });
+  };
+
+  async function answer(request: Request, response: Response): Promise<void> {
+    response.setHeader("X-Content-Type-Options", "nosniff");
+    if (options.secure) response.setHeader("Strict-Transport-Security", HSTS);
+    if (options.rpc(request, response)) return;
+    const [path] = (request.url ?? "").split("?", 1);
+    if (path === DISCOVERY_PATH) answerDiscovery(request, response);
+    else if (path === HEALTH_PATH) await answerHealth(request, response);
+    else respondJson(response, 404, { error: "nothing here: see /.well-known/keypears.json" });
+  }
+
+  function answerDiscovery(request: Request, response: Response): void {
+    response.setHeader("Access-Control-Allow-Origin", "*");
+    if (request.method === "OPTIONS") {
+      response.setHeader("Access-Control-Allow-Methods", READ_METHODS.join(", "));
+      response.statusCode = 204;
+      response.end();
+      return;
+    }
+    if (!READ_METHODS.includes(request.method ?? "")) {
+      respondMethodNotAllowed(response, [...READ_METHODS, "OPTIONS"]);
+      return;
+    }
+    // One URL path, but an answer for each host.
+    response.setHeader("Vary", "Host");
+    if (!isHosted(request)) {
+      respondJson(response, 404, { error: "this node does not host the domain in the Host header" });
+      return;
+    }
+    const headers = {
+      "Content-Type": "application/json",
+      "Cache-Control": `max-age=${DISCOVERY_MAX_AGE_SECONDS}`,
+      ETag: etag,
+    };
+    if (matches(request.headers["if-none-match"], etag)) respondText(response, 304, "", headers);
+    else respondText(response, 200, options.discoveryDocument, headers);
+  }
+
+  function isHosted(request: Request): boolean {
+    const { host, port } = authorityOf(request);
+    if (options.domains.has(host)) return true;
+    return (
+      options.development && port === request.socket.localPort && (host === "localhost" || isLoopback(host))
+    );
+  }
+
+  async function answerHealth(request: Request, response: Response): Promise<void> {
+    if (!READ_METHODS.includes(request.method ?? "")) {
+      respondMethodNotAllowed(response, READ_METHODS);
+      return;
+    }
+    const status = await health();
+    const headers = { "Cache-Control": "no-store" };
+    respondJson(response, status === "ok" ? 200 : 503, { status }, headers);
+  }
+
+  async function health(): Promise<"ok" | "stopping" | "database unavailable"> {
+    if (options.stopping.aborted) return "stopping";
+    try {
+      await options.checkDatabase();
+      return "ok";
+    } catch (error) {
+      log.warn({ err: error }, "the database does not answer");
+      return "database unavailable";
+    }
+  }
+}
+
+/** The host, without brackets and a final dot, and the port that a request names (RFC 9110 §7.2); port 0 if it names none. */
+function authorityOf(request: Request): { host: string; port: number } {
+  const authority = ("authority" in request ? request.authority : undefined) ?? request.headers.host ?? "";
+  const [, bracketed, name = "", port = "0"] =
+    /^(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?$/.exec(authority) ?? [];
+  return { host: (bracketed ?? name).toLowerCase().replace(/\.$/, ""), port: Number(port) };
+}
+
+/** Whether an If-None-Match header (RFC 9110 §13.1.2) names the entity tag. */
+function matches(header: string | undefined, etag: string): boolean {
+  return (header ?? "").split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
+}

@@ -1,0 +1,324 @@
+/**
+ * One port for everything: HTTP/1.1 and HTTP/2, in cleartext or over TLS. Over TLS, ALPN (RFC 7301) decides; in cleartext
+ * the first bytes do: the connection preface of HTTP/2 (RFC 9113 §3.4) goes to the HTTP/2 server, all else to HTTP/1.1.
+ * Requests of both reach one handler. Every wait for a peer's bytes ends by itself, so silent peers hold nothing.
+ */
+
+import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
+import {
+  createServer as createHttp2Server,
+  createSecureServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Session,
+  type ServerOptions,
+} from "node:http2";
+import { createServer as createNetServer, type Server, type Socket } from "node:net";
+import type { Logger } from "../logger.ts";
+
+/** A request of either version. */
+export type Request = IncomingMessage | Http2ServerRequest;
+/** A response of either version. */
+export type Response = ServerResponse | Http2ServerResponse;
+
+/** Certificate chain and private key, both PEM. */
+export interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** How long the listener waits, in milliseconds. */
+export interface ListenerTimeouts {
+  /** For the first bytes of a connection, and for a TLS handshake. */
+  readonly firstBytesMs: number;
+  /** For the header of a request (HTTP/1.1). */
+  readonly headersMs: number;
+  /** For a whole request (HTTP/1.1). */
+  readonly requestMs: number;
+  /** For the next request on a connection that was used (HTTP/1.1). */
+  readonly keepAliveMs: number;
+  /** For any byte on an HTTP/2 connection. */
+  readonly idleSessionMs: number;
+  /** For requests in flight when the listener closes. */
+  readonly closeMs: number;
+}
+
+/** What a listener needs. */
+export interface ListenerOptions {
+  /** Host name or IP address, without brackets. */
+  readonly host: string;
+  /** TCP port; 0 takes a free one. */
+  readonly port: number;
+  /** Turns TLS on. */
+  readonly certificate?: Certificate | undefined;
+  readonly handler: (request: Request, response: Response) => void;
+  readonly log: Logger;
+  readonly timeouts?: Partial<ListenerTimeouts>;
+}
+
+/** An open port. */
+export interface Listener {
+  readonly address: { readonly host: string; readonly port: number };
+  /** Uses another certificate for new connections. Does nothing in cleartext. */
+  replaceCertificate(certificate: Certificate): void;
+  /**
+   * Stops accepting, lets requests in flight finish, ends idle connections, and destroys what is left after `closeMs`.
+   * Calling it again waits for the same end.
+   */
+  close(): Promise<void>;
+}
+
+/** Defaults of the listener's patience. A keep-alive longer than the usual 60 s of a balancer avoids its races. */
+export const LISTENER_TIMEOUTS: ListenerTimeouts = {
+  firstBytesMs: 10_000,
+  headersMs: 10_000,
+  requestMs: 60_000,
+  keepAliveMs: 75_000,
+  idleSessionMs: 300_000,
+  closeMs: 10_000,
+};
+
+const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
+const MAX_HEADER_BYTES = 16 * 1024;
+const CONNECTIONS_CHECK_MS = 1_000;
+const STREAM_WINDOW_BYTES = 256 * 1024;
+const SESSION_WINDOW_BYTES = 1024 * 1024;
+const HTTP2_OPTIONS: ServerOptions = {
+  maxSessionMemory: 16, // MB
+  settings: {
+    maxConcurrentStreams: 128,
+    initialWindowSize: STREAM_WINDOW_BYTES,
+    maxHeaderListSize: MAX_HEADER_BYTES,
+    enablePush: false,
+  },
+};
+
+/**
+ * Opens a port.
+ *
+ * @throws the system's error (EADDRINUSE, EACCES …) when the port cannot be had.
+ */
+export async function listen(options: ListenerOptions): Promise<Listener> {
+  const timeouts = { ...LISTENER_TIMEOUTS, ...options.timeouts };
+  const requests = trackRequests(options.handler);
+  const port =
+    options.certificate === undefined
+      ? cleartextPort(timeouts, requests, options.log)
+      : securePort(timeouts, requests, options.log, options.certificate);
+
+  const sockets = new Set<Socket>();
+  port.server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  await opened(port.server, options.host, options.port);
+  const address = port.server.address();
+  if (address === null || typeof address === "string") throw new Error("the listener has no TCP address");
+
+  let closed: Promise<void> | undefined;
+  return {
+    address: { host: address.address, port: address.port },
+    replaceCertificate: port.replaceCertificate,
+    close() {
+      closed ??= close();
+      return closed;
+    },
+  };
+
+  async function close(): Promise<void> {
+    const ended = new Promise<void>((resolve) => port.server.close(() => resolve()));
+    requests.stopKeepingAlive(port.endIdle);
+    port.endIdle();
+    const deadline = setTimeout(() => {
+      options.log.warn({ connections: sockets.size }, "connections still in use were cut off");
+      for (const socket of sockets) socket.destroy();
+    }, timeouts.closeMs);
+    await ended;
+    clearTimeout(deadline);
+    port.release();
+  }
+}
+
+/** The part of a port that differs between cleartext and TLS. */
+interface Port {
+  readonly server: Server;
+  readonly replaceCertificate: (certificate: Certificate) => void;
+  /** Ends idle HTTP/1.1 connections; tells HTTP/2 peers to go away, whose streams may finish (GOAWAY, RFC 9113 §6.8). */
+  readonly endIdle: () => void;
+  /** Lets go of what would keep a closed port alive. */
+  readonly release: () => void;
+}
+
+function cleartextPort(timeouts: ListenerTimeouts, requests: Requests, log: Logger): Port {
+  const http1 = createHttp1Server(http1Options(timeouts), requests.handle);
+  // Node starts the clock of headersTimeout and requestTimeout when a server listens. This one never listens itself, it is
+  // handed its sockets.
+  http1.emit("listening");
+  const http2 = createHttp2Server(HTTP2_OPTIONS, requests.handle);
+  const sessions = trackSessions(http2, timeouts, log);
+  const undecided = new Set<Socket>();
+
+  const server = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    undecided.add(socket);
+    sniff(socket, timeouts.firstBytesMs, log, (version) => {
+      undecided.delete(socket);
+      if (version !== undefined) (version === 2 ? http2 : http1).emit("connection", socket);
+    });
+  });
+  return {
+    server,
+    replaceCertificate() {},
+    endIdle() {
+      for (const socket of undecided) socket.destroy();
+      http1.closeIdleConnections();
+      for (const session of sessions) if (!session.closed) session.close();
+    },
+    release() {
+      http1.close();
+    },
+  };
+}
+
+function securePort(
+  timeouts: ListenerTimeouts,
+  requests: Requests,
+  log: Logger,
+  certificate: Certificate,
+): Port {
+  const server = createSecureServer(
+    {
+      ...HTTP2_OPTIONS,
+      ...http1Options(timeouts),
+      ...certificate,
+      allowHTTP1: true,
+      minVersion: "TLSv1.3",
+      handshakeTimeout: timeouts.firstBytesMs,
+    },
+    requests.handle,
+  );
+  server.on("tlsClientError", (error) => log.debug({ error: error.message }, "TLS handshake failed"));
+  const sessions = trackSessions(server, timeouts, log);
+  return {
+    server,
+    replaceCertificate: (next) => server.setSecureContext({ ...next, minVersion: "TLSv1.3" }),
+    endIdle() {
+      // An HTTP/2 server that also speaks HTTP/1.1 has this method of the HTTP/1.1 server, though its type does not say so.
+      (server as unknown as { closeIdleConnections?: () => void }).closeIdleConnections?.();
+      for (const session of sessions) if (!session.closed) session.close();
+    },
+    release() {},
+  };
+}
+
+function http1Options(timeouts: ListenerTimeouts) {
+  return {
+    maxHeaderSize: MAX_HEADER_BYTES,
+    headersTimeout: timeouts.headersMs,
+    requestTimeout: timeouts.requestMs,
+    keepAliveTimeout: timeouts.keepAliveMs,
+    connectionsCheckingInterval: Math.min(CONNECTIONS_CHECK_MS, timeouts.headersMs),
+  };
+}
+
+/**
+ * Reads just enough of a connection to tell its version of HTTP, puts the bytes back, and says which it is: undefined if
+ * the peer left or said nothing in time.
+ */
+function sniff(
+  socket: Socket,
+  patienceMs: number,
+  log: Logger,
+  decided: (version: 1 | 2 | undefined) => void,
+): void {
+  let seen = Buffer.alloc(0);
+  const timer = setTimeout(() => finish(undefined), patienceMs);
+  socket.on("readable", read);
+  socket.on("end", gone);
+  socket.on("error", gone);
+
+  function read(): void {
+    const chunk: Buffer | null = socket.read();
+    if (chunk === null) return;
+    seen = Buffer.concat([seen, chunk]);
+    const compared = Math.min(seen.length, PREFACE.length);
+    const matches = seen.subarray(0, compared).equals(PREFACE.subarray(0, compared));
+    if (!matches) finish(1);
+    else if (compared === PREFACE.length) finish(2);
+  }
+
+  function gone(): void {
+    finish(undefined);
+  }
+
+  function finish(version: 1 | 2 | undefined): void {
+    clearTimeout(timer);
+    socket.off("readable", read);
+    socket.off("end", gone);
+    if (version === undefined) {
+      socket.destroy();
+      log.debug({}, "a connection ended before its first request");
+    } else {
+      socket.off("error", gone);
+      socket.unshift(seen);
+    }
+    decided(version);
+  }
+}
+
+function trackSessions(server: Http2Server, timeouts: ListenerTimeouts, log: Logger): Set<Http2Session> {
+  const sessions = new Set<Http2Session>();
+  server.setTimeout(timeouts.idleSessionMs);
+  server.on("session", (session) => {
+    sessions.add(session);
+    session.setLocalWindowSize(SESSION_WINDOW_BYTES);
+    session.once("close", () => sessions.delete(session));
+  });
+  server.on("sessionError", (error) => log.debug({ error: error.message }, "HTTP/2 session failed"));
+  return sessions;
+}
+
+interface Requests {
+  readonly handle: (request: Request, response: Response) => void;
+  /** From now on every HTTP/1.1 response ends its connection; calls `whenDone` after each. */
+  readonly stopKeepingAlive: (whenDone: () => void) => void;
+}
+
+function trackRequests(handler: ListenerOptions["handler"]): Requests {
+  const inFlight = new Set<ServerResponse>();
+  let whenDone: (() => void) | undefined;
+  return {
+    handle(request, response) {
+      if (request.httpVersionMajor === 1) track(response as ServerResponse);
+      handler(request, response);
+    },
+    stopKeepingAlive(callback) {
+      whenDone = callback;
+      for (const response of inFlight) endConnectionWith(response);
+    },
+  };
+
+  function track(response: ServerResponse): void {
+    inFlight.add(response);
+    if (whenDone !== undefined) endConnectionWith(response);
+    response.once("close", () => {
+      inFlight.delete(response);
+      // The connection counts as idle only once Node has finished with the response.
+      if (whenDone !== undefined) setImmediate(whenDone);
+    });
+  }
+}
+
+function endConnectionWith(response: ServerResponse): void {
+  if (!response.headersSent) response.setHeader("Connection", "close");
+}
+
+function opened(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host, port }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+}

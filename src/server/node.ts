@@ -1,0 +1,315 @@
+/**
+ * A whole node: database, federation, services and listener, made in that order, passed to each other in plain objects, and
+ * ended in the opposite order.
+ */
+
+import { mkdir, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { type Clock, systemClock } from "../clock.ts";
+import { ConfigError, type HostAndPort, type NodeConfig } from "../config.ts";
+import { type AddressLookup, createConnectionPolicy } from "../federation/connection-policy.ts";
+import { createDialer } from "../federation/dialer.ts";
+import { createDocumentFetcher } from "../federation/document-fetcher.ts";
+import { createInbound } from "../federation/inbound.ts";
+import { createOutboxWorker } from "../federation/outbox-worker.ts";
+import { createPeers } from "../federation/peers.ts";
+import { createResolver } from "../federation/resolver.ts";
+import { createSenderKeyDirectory } from "../federation/sender-keys.ts";
+import type { Logger } from "../logger.ts";
+import { parseApiUrl } from "../protocol/api-url.ts";
+import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
+import type { NodeLimits, ServiceContext } from "../services/context.ts";
+import { serviceError } from "../services/errors.ts";
+import { createAccountEvents } from "../services/events.ts";
+import { registerServices } from "../services/index.ts";
+import { openStorage, type Storage } from "../storage/open.ts";
+import { type BudgetRate, createBudgets } from "./budgets.ts";
+import { identifyCaller } from "./caller.ts";
+import { createHttpHandler } from "./http.ts";
+import {
+  type Certificate,
+  LISTENER_TIMEOUTS,
+  type ListenerTimeouts,
+  listen,
+  type Request,
+  type Response,
+} from "./listener.ts";
+import { createLogger } from "./logging.ts";
+import { preferOwnKeySets } from "./own-key-sets.ts";
+import { respondJson } from "./respond.ts";
+import { createRpcDispatcher } from "./rpc/dispatcher.ts";
+import { shuttingDown } from "./rpc/errors.ts";
+import { SOFTWARE } from "./software.ts";
+
+/** A running node. */
+export interface Node {
+  /** Where it listens. */
+  readonly address: HostAndPort;
+  /** Where its methods live, as its discovery document says. */
+  readonly apiUrl: string;
+  readonly log: Logger;
+  /** Reads the certificate's files again, for new connections. Does nothing in cleartext. */
+  reloadCertificate(): Promise<void>;
+  /** Finishes what is in flight, 10 s at most, and lets go of everything. Calling it again waits for the same end. */
+  close(): Promise<void>;
+}
+
+/** What a node may be given in place of its own. */
+export interface NodeOverrides {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  /** Looks up the addresses of peers. */
+  readonly lookup?: AddressLookup;
+  /** Authorities that sign peers' certificates, in PEM, in place of the platform's. */
+  readonly trustedCertificates?: readonly string[];
+  /** An open database, which the node then closes. */
+  readonly storage?: Storage;
+  readonly timeouts?: Partial<ListenerTimeouts>;
+}
+
+type BudgetName =
+  | Parameters<ServiceContext["spend"]>[0]
+  | "delivery-source"
+  | "delivery-recipient"
+  | "delivery-sender-domain";
+
+const MAINTENANCE_MS = 600_000;
+const MAINTENANCE_BATCH = 1_000;
+const WATCH_POLL_MS = 2_000;
+const WATCH_KEEP_ALIVE_MS = 30_000;
+/** The carrier of the node's own deliveries, on which no budget weighs: their senders' accounts are known. */
+const OWN_CARRIER = { prefix: "local", connectionId: "local" };
+
+/**
+ * Starts a node. When the promise resolves, it answers.
+ *
+ * @throws ConfigError, StorageError, or the system's error when the port cannot be had.
+ */
+export async function createNode(config: NodeConfig, overrides: NodeOverrides = {}): Promise<Node> {
+  const clock = overrides.clock ?? systemClock;
+  const log =
+    overrides.logger ?? (await createLogger({ level: config.logLevel, format: logFormatOf(config) }));
+  for (const warning of config.warnings) log.warn({}, warning);
+
+  await using parts = new AsyncDisposableStack();
+  const certificate = config.tls && (await readCertificate(config.tls));
+  const storage = overrides.storage ?? (await openDatabase(config.database));
+  parts.defer(() => storage.close());
+
+  const stopping = new AbortController();
+  const domains: ReadonlySet<string> = new Set(config.domains);
+  const events = createAccountEvents();
+  const budgets = createBudgets<BudgetName>(budgetRates(config.limits), clock);
+
+  const policy = createConnectionPolicy({
+    allowedNetworks: config.allowedNetworks,
+    development: config.development ? config.resolve : undefined,
+    ...(overrides.lookup && { lookup: overrides.lookup }),
+  });
+  const dialer = createDialer({
+    policy,
+    requirePostQuantum: config.requirePostQuantum,
+    ...(overrides.trustedCertificates && { trustedCertificates: overrides.trustedCertificates }),
+  });
+  parts.defer(() => dialer.close());
+  const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock, log });
+  parts.defer(() => resolver.close());
+  const peers = createPeers({ resolver, dialer });
+  parts.defer(() => peers.close());
+
+  const inbound = createInbound({
+    clock,
+    log,
+    stores: storage,
+    senderKeys: createSenderKeyDirectory({
+      clock,
+      fetchKeySet: preferOwnKeySets(domains, storage.keySets, peers.getKeySet),
+    }),
+    domains,
+    firstContactDifficulty: config.firstContactDifficulty,
+    maxEnvelopeBytes: config.limits.maxEnvelopeBytes,
+    maxAccountBytes: config.limits.maxAccountBytes,
+    maxFirstContactsPerDay: config.limits.maxFirstContactsPerDay,
+    draw: async (budget, key, points) =>
+      budget === "delivery-source" && key === OWN_CARRIER.prefix ? 0 : budgets.draw(budget, key, points),
+    onAccepted: (accountId) => events.emit(accountId, { kind: "share" }),
+  });
+  const worker = createOutboxWorker({
+    clock,
+    log,
+    outbox: storage.outbox,
+    deliver: (domain, envelopes, signal) =>
+      domains.has(domain)
+        ? inbound.deliver(envelopes, OWN_CARRIER)
+        : peers.deliverShares(domain, envelopes, { signal }),
+  });
+  parts.defer(() => worker.close(LISTENER_TIMEOUTS.closeMs));
+
+  const context: ServiceContext = {
+    software: SOFTWARE,
+    clock,
+    log,
+    stores: storage,
+    domains,
+    development: config.development,
+    registrationOpen: config.registrationOpen,
+    creationDifficulty: config.creationDifficulty,
+    firstContactDifficulty: config.firstContactDifficulty,
+    limits: config.limits,
+    resolver,
+    inbound,
+    wakeOutbox: () => worker.wake(),
+    events,
+    spend: async (budget, key, points = 1) => {
+      const retryAfterMs = budgets.draw(budget, key, points);
+      if (retryAfterMs > 0)
+        throw serviceError("RATE_LIMITED", "too many calls of this kind", { retryAfterMs });
+    },
+    watchPollMs: WATCH_POLL_MS,
+    watchKeepAliveMs: WATCH_KEEP_ALIVE_MS,
+    shutdown: stopping.signal,
+  };
+
+  let handle = refuseWhileStarting;
+  const listener = await listen({
+    ...config.listen,
+    certificate,
+    handler: (request, response) => handle(request, response),
+    log,
+    ...(overrides.timeouts && { timeouts: overrides.timeouts }),
+  });
+  parts.defer(() => listener.close());
+  const apiUrl = config.apiUrl ?? developmentApiUrl(config, listener.address);
+  handle = createHttpHandler({
+    rpc: createRpcDispatcher({
+      register: (router) => registerServices(router, context),
+      prefixes: rpcPrefixes(apiUrl, config.development),
+      limits: config.limits,
+      largeServices: new Set(["keypears.v1.FederationService"]),
+      identify: (request) => identifyCaller(request, context, config.trustedProxies),
+      stopping: stopping.signal,
+      log,
+    }),
+    discoveryDocument: buildDiscoveryDocument(apiUrl, { allowInsecure: config.development }),
+    domains,
+    development: config.development,
+    checkDatabase: async () => {
+      await storage.accounts.byId(0);
+    },
+    stopping: stopping.signal,
+    secure: certificate !== undefined,
+    log,
+  });
+
+  worker.start();
+  const maintenance = startMaintenance(storage, clock, log);
+  parts.defer(() => maintenance.close());
+  log.info(
+    { domains: config.domains, ...listener.address, apiUrl, tls: certificate !== undefined },
+    "listening",
+  );
+
+  const running = parts.move();
+  let closed: Promise<void> | undefined;
+  return {
+    address: listener.address,
+    apiUrl,
+    log,
+    async reloadCertificate() {
+      if (config.tls === undefined) return;
+      listener.replaceCertificate(await readCertificate(config.tls));
+      log.info({}, "certificate reloaded");
+    },
+    close() {
+      closed ??= close();
+      return closed;
+    },
+  };
+
+  async function close(): Promise<void> {
+    log.info({}, "stopping");
+    stopping.abort(shuttingDown());
+    // Side by side, so that both together take no longer than one of them may.
+    await Promise.all([listener.close(), worker.close(LISTENER_TIMEOUTS.closeMs)]);
+    await running.disposeAsync();
+    log.info({}, "stopped");
+  }
+}
+
+function logFormatOf(config: NodeConfig): "json" | "pretty" {
+  return config.logFormat ?? (process.stderr.isTTY ? "pretty" : "json");
+}
+
+async function readCertificate({ certFile, keyFile }: NonNullable<NodeConfig["tls"]>): Promise<Certificate> {
+  return { cert: await readPem("--tls-cert", certFile), key: await readPem("--tls-key", keyFile) };
+}
+
+async function readPem(option: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unreadable";
+    throw new ConfigError(`${option}: the file cannot be read (${code}): ${path}`);
+  }
+}
+
+async function openDatabase(url: string): Promise<Storage> {
+  const path = /^sqlite:(?!:)(.+)$/.exec(url)?.[1];
+  if (path !== undefined) await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  return openStorage({ url });
+}
+
+function budgetRates(limits: NodeLimits): Record<BudgetName, BudgetRate> {
+  const attempts = limits.loginAttemptsPerMinute;
+  return {
+    lookup: { perSecond: limits.lookupsPerSecond, burst: limits.lookupBurst },
+    login: { perSecond: attempts / 60, burst: attempts },
+    creation: { perSecond: attempts / 60, burst: attempts },
+    // A burst of 16 full batches. A failed signature costs many points, and takes what is left.
+    "delivery-source": { perSecond: 1_000, burst: 4_096, drains: true },
+    "delivery-recipient": { perSecond: 200, burst: 2_048 },
+    "delivery-sender-domain": { perSecond: 1_000, burst: 4_096 },
+  };
+}
+
+function developmentApiUrl(config: NodeConfig, { host, port }: HostAndPort): string {
+  const scheme = config.tls === undefined ? "http" : "https";
+  return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}/api`;
+}
+
+/** At the root for gRPC, under /api, and where the API URL says. */
+function rpcPrefixes(apiUrl: string, development: boolean): string[] {
+  return [...new Set(["", "/api", parseApiUrl(apiUrl, { allowInsecure: development }).path])];
+}
+
+function refuseWhileStarting(_request: Request, response: Response): void {
+  respondJson(response, 503, { error: "this node is starting" }, { "Retry-After": "1" });
+}
+
+/** Deletes what has expired, now and then, a batch at a time so that nobody waits for it long. */
+function startMaintenance(storage: Storage, clock: Clock, log: Logger): { close(): Promise<void> } {
+  let stopped = false;
+  let running = Promise.resolve();
+  const timer = setInterval(() => {
+    running = running.then(run);
+  }, MAINTENANCE_MS);
+  timer.unref();
+  return {
+    close() {
+      stopped = true;
+      clearInterval(timer);
+      return running;
+    },
+  };
+
+  async function run(): Promise<void> {
+    try {
+      let deleted: number;
+      do {
+        deleted = stopped ? 0 : await storage.received.deleteExpired(clock(), MAINTENANCE_BATCH);
+      } while (deleted >= MAINTENANCE_BATCH);
+    } catch (error) {
+      log.warn({ err: error }, "what has expired could not be deleted");
+    }
+  }
+}

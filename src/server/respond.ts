@@ -1,0 +1,36 @@
+/** Plain HTTP answers as JSON, for everything that is no call. */
+
+import type { Response } from "./listener.ts";
+
+/** Answers with a JSON object. */
+export function respondJson(
+  response: Response,
+  status: number,
+  value: Readonly<Record<string, unknown>>,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  respondText(response, status, `${JSON.stringify(value)}\n`, {
+    "Content-Type": "application/json",
+    ...headers,
+  });
+}
+
+/** Answers with a text and its headers. A response to HEAD goes without its body by itself. */
+export function respondText(
+  response: Response,
+  status: number,
+  text: string,
+  headers: Readonly<Record<string, string>>,
+): void {
+  const body = Buffer.from(text);
+  response.statusCode = status;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  if (status !== 304) response.setHeader("Content-Length", String(body.length));
+  response.end(body);
+}
+
+/** 405 (RFC 9110 §15.5.6): the path exists, for other methods. */
+export function respondMethodNotAllowed(response: Response, methods: readonly string[]): void {
+  const allow = methods.join(", ");
+  respondJson(response, 405, { error: `only ${allow} here` }, { Allow: allow });
+}
