@@ -163,6 +163,8 @@ function cleartextPort(timeouts: ListenerTimeouts, requests: Requests, log: Logg
     undecided.add(socket);
     sniff(socket, timeouts.firstBytesMs, log, (version) => {
       undecided.delete(socket);
+      // HTTP/1.1 minds itself that a peer may stop sending before it has read the answer; to HTTP/2 that is the end.
+      socket.allowHalfOpen = version === 1;
       if (version !== undefined) (version === 2 ? http2 : http1).emit("connection", socket);
     });
   });
