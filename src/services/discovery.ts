@@ -4,6 +4,7 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { type DiscoveryService, RegistrationMode } from "../../gen/keypears/v1/discovery_service_pb.ts";
 import { canonicalDomain } from "../protocol/domain.ts";
 import { callerKey, requireSession, type ServiceContext } from "./context.ts";
+import { readField } from "./fields.ts";
 
 /** The versions of the protocol that this node speaks. */
 const PROTOCOL_VERSIONS = [1];
@@ -25,7 +26,7 @@ export function createDiscoveryService(context: ServiceContext): ServiceImpl<typ
 
     async resolveDomain(request, call) {
       const { account } = requireSession(call);
-      const domain = canonicalDomain(request.domain);
+      const domain = readField("domain", () => canonicalDomain(request.domain));
       await context.spend("lookup", `account:${account.id}`);
       const source = call.values.get(callerKey).connectionId;
       const resolved = await context.resolver.resolve(domain, { source });

@@ -20,7 +20,7 @@ import { ProtocolError } from "../protocol/errors.ts";
 import { MAX_DEVICE_NAME_LENGTH } from "../protocol/limits.ts";
 import type { PasswordRecord, SealedKeySetRecord } from "../storage/stores.ts";
 import type { ServiceContext } from "./context.ts";
-import { fieldError, serviceError } from "./errors.ts";
+import { fieldError, serviceError, toConnectError } from "./errors.ts";
 
 /** Control characters, line separators, and what turns the direction of text: a list of devices must read as it is. */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
@@ -53,14 +53,19 @@ export function uint64Field(field: string, value: bigint): number {
   return Number(value);
 }
 
-/** An address in any spelling that canonicalizes. */
-export function addressField(field: string, input: string): Address {
+/** What `read` makes of a field. What the protocol refuses in it is refused by the field's name. */
+export function readField<Value>(field: string, read: () => Value): Value {
   try {
-    return parseAddress(input);
+    return read();
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
-    throw serviceError("ADDRESS_INVALID", `${field}: ${error.message}`, { field, cause: error });
+    throw toConnectError(new ProtocolError(error.reason, error.message, { field, cause: error }));
   }
+}
+
+/** An address in any spelling that canonicalizes. */
+export function addressField(field: string, input: string): Address {
+  return readField(field, () => parseAddress(input));
 }
 
 /** An address of a domain that this node hosts. @throws ConnectError DOMAIN_NOT_HOSTED */

@@ -5,7 +5,7 @@ import { type ParsedKeySet, verifyKeySet } from "../protocol/key-set.ts";
 import { KEY_SET_CLOCK_SKEW_MS } from "../protocol/limits.ts";
 import type { KeySetRecord } from "../storage/stores.ts";
 import { serviceError } from "./errors.ts";
-import { requiredField } from "./fields.ts";
+import { readField, requiredField } from "./fields.ts";
 
 /** A key set that signs itself, and the bytes to store. */
 export interface VerifiedKeySet {
@@ -16,7 +16,7 @@ export interface VerifiedKeySet {
 /**
  * Reads a new key set: strictly encoded, of this address and number, dated now, signed by itself.
  *
- * @throws ProtocolError or ConnectError, both with KEY_SET_INVALID.
+ * @throws ConnectError KEY_SET_INVALID.
  */
 export function newKeySetField(
   field: KeySet | undefined,
@@ -25,7 +25,7 @@ export function newKeySetField(
   now: number,
 ): VerifiedKeySet {
   const keySet = requiredField("key_set", field);
-  const parsed = verifyKeySet(keySet);
+  const parsed = readField("key_set", () => verifyKeySet(keySet));
   if (parsed.address !== address) throw keySetInvalid("it is of another address");
   if (parsed.number !== number) throw keySetInvalid(`number must be ${number}`);
   if (Math.abs(parsed.createdAt - now) > KEY_SET_CLOCK_SKEW_MS) {

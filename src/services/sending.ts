@@ -13,7 +13,7 @@ import { countsForNewEnvelopes } from "../protocol/key-window.ts";
 import { DELIVERY_WINDOW_MS, ENVELOPE_FUTURE_SKEW_MS } from "../protocol/limits.ts";
 import { requireSession, type ServiceContext } from "./context.ts";
 import { serviceError } from "./errors.ts";
-import { requiredField } from "./fields.ts";
+import { readField, requiredField } from "./fields.ts";
 import { deliveryMessage } from "./share-messages.ts";
 
 /** Makes the method. */
@@ -42,7 +42,8 @@ export function createShareSending(
 
   return async (request, call) => {
     const { account } = requireSession(call);
-    const envelope = parseEnvelope(requiredField("envelope", request.envelope), limits.maxEnvelopeBytes);
+    const sent = requiredField("envelope", request.envelope);
+    const envelope = readField("envelope", () => parseEnvelope(sent, limits.maxEnvelopeBytes));
     if (envelope.sender !== account.address) {
       throw serviceError("SENDER_MISMATCH", "envelope: its sender is not the account that sends it");
     }

@@ -34,19 +34,32 @@ export function createShareWatch(
   return async function* watchShares(request, call) {
     const caller = requireSession(call);
     const after = uint64Field("after_sequence", request.afterSequence);
-    const accountId = caller.account.id;
-    const open = openStreams.get(accountId) ?? 0;
-    if (open >= MAX_STREAMS_PER_ACCOUNT) {
-      throw serviceError("STREAM_LIMIT", `at most ${MAX_STREAMS_PER_ACCOUNT} streams of an account are open`);
-    }
-    openStreams.set(accountId, open + 1);
+    const release = takePlace(openStreams, caller.account.id);
+    // A generator that waits to be read on does not notice that its reader has gone.
+    call.signal.addEventListener("abort", release);
     try {
       yield* events(context, caller, after, call);
     } finally {
-      const left = (openStreams.get(accountId) ?? 1) - 1;
-      if (left > 0) openStreams.set(accountId, left);
-      else openStreams.delete(accountId);
+      call.signal.removeEventListener("abort", release);
+      release();
     }
+  };
+}
+
+/** Counts a stream until the returned function is called. @throws ConnectError STREAM_LIMIT */
+function takePlace(openStreams: Map<number, number>, accountId: number): () => void {
+  const open = openStreams.get(accountId) ?? 0;
+  if (open >= MAX_STREAMS_PER_ACCOUNT) {
+    throw serviceError("STREAM_LIMIT", `at most ${MAX_STREAMS_PER_ACCOUNT} streams of an account are open`);
+  }
+  openStreams.set(accountId, open + 1);
+  let released = false;
+  return () => {
+    if (released) return;
+    released = true;
+    const left = (openStreams.get(accountId) ?? 1) - 1;
+    if (left > 0) openStreams.set(accountId, left);
+    else openStreams.delete(accountId);
   };
 }
 
@@ -58,6 +71,7 @@ async function* events(
 ): AsyncGenerator<WatchEvent> {
   const { stores, clock } = context;
   const accountId = caller.account.id;
+  requireOpen(context, call.signal);
   // Listening begins before the first look, so that what comes between looking and waiting is not waited for.
   const news = listen(context, caller, call.signal);
   try {
@@ -166,7 +180,17 @@ function listen(
     if (event.kind === "session-ended" && event.sessionId === session.id) sessionEnded = true;
     happen();
   });
-  signal.addEventListener("abort", happen);
+  const close = () => {
+    stopListening();
+    signal.removeEventListener("abort", leave);
+    shutdown.removeEventListener("abort", happen);
+  };
+  // Also where nobody reads on, and so nobody would close.
+  const leave = () => {
+    happen();
+    close();
+  };
+  signal.addEventListener("abort", leave);
   shutdown.addEventListener("abort", happen);
   return {
     begin() {
@@ -184,10 +208,6 @@ function listen(
       wake = undefined;
       clearTimeout(timer);
     },
-    close() {
-      stopListening();
-      signal.removeEventListener("abort", happen);
-      shutdown.removeEventListener("abort", happen);
-    },
+    close,
   };
 }
