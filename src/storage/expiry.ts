@@ -42,15 +42,14 @@ async function deleteExpiredShares(
     trx,
     expired.map((share) => share.account_id),
   );
-  // Read again now that nobody else can delete them; those of deleted accounts are purged elsewhere.
+  // Those of deleted accounts are purged elsewhere.
+  const ids = expired.filter((share) => accounts.has(share.account_id)).map(({ id }) => id);
+  if (ids.length === 0) return 0;
+  // Read again now that nobody else can delete them.
   const shares = await trx
     .selectFrom("received_shares")
     .select(["id", "account_id", "stored_bytes", "sender_key_set_hash"])
-    .where(
-      "id",
-      "in",
-      expired.filter((share) => accounts.has(share.account_id)).map(({ id }) => id),
-    )
+    .where("id", "in", ids)
     .execute();
   await removeReceivedShares(database, trx, shares);
   for (const account of accounts.values()) {

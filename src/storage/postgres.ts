@@ -36,6 +36,7 @@ class PostgresDatabase implements Database {
   readonly #kysely: Kysely<Schema>;
   readonly #pool: pg.Pool;
   readonly #clock: (() => number) | undefined;
+  readonly #underWay = new Set<Promise<unknown>>();
   #closed = false;
 
   constructor(pool: pg.Pool, options: PostgresOptions) {
@@ -48,16 +49,18 @@ class PostgresDatabase implements Database {
   }
 
   async read<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
-    this.#requireOpen();
     try {
-      return await work(this.#kysely);
+      return await this.#track(() => work(this.#kysely));
     } catch (error) {
       throw toStorageError(error);
     }
   }
 
-  async write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
-    this.#requireOpen();
+  write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
+    return this.#track(() => this.#writeWithRetries(work));
+  }
+
+  async #writeWithRetries<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
     for (let attempt = 1; ; attempt++) {
       let begun = false;
       try {
@@ -87,11 +90,21 @@ class PostgresDatabase implements Database {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // A pool that ends forgets whoever still waits for a connection.
+    await Promise.allSettled(this.#underWay);
     await this.#pool.end();
   }
 
-  #requireOpen(): void {
+  /** Runs something that {@link close} is to wait for. */
+  async #track<T>(run: () => Promise<T>): Promise<T> {
     if (this.#closed) throw new StorageError("DATABASE_UNAVAILABLE", { message: "database is closed" });
+    const running = run();
+    this.#underWay.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#underWay.delete(running);
+    }
   }
 }
 

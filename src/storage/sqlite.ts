@@ -37,6 +37,8 @@ export function openSqlite(location: string, options: SqliteOptions = {}): Datab
     const writer = connect(path, connections);
     const reader = memory ? writer : connect(path, connections);
     if (reader !== writer) reader.pragma("query_only = on");
+    // From here on the wait for the write lock is the driver's, which blocks nobody. Readers hardly ever wait in a WAL.
+    writer.pragma("busy_timeout = 0");
     return new SqliteDatabase(writer, reader, options);
   } catch (error) {
     for (const connection of connections) connection.close();
@@ -145,9 +147,13 @@ async function runUnderSavepoint(
     await nested.releaseSavepoint("write").execute();
     return () => write.resolve(value);
   } catch (error) {
-    // Fails where SQLite has rolled everything back by itself, as it may when the disk is full.
-    await nested.rollbackToSavepoint("write").execute();
-    await nested.releaseSavepoint("write").execute();
+    try {
+      await nested.rollbackToSavepoint("write").execute();
+      await nested.releaseSavepoint("write").execute();
+    } catch {
+      // SQLite has rolled everything back by itself, as it does when the disk is full: that is what went wrong.
+      throw error;
+    }
     const failure = toStorageError(error);
     return () => write.reject(failure);
   }

@@ -20,7 +20,7 @@ export interface PostgresServer {
   stop(): Promise<void>;
 }
 
-/** Starts a server. Durable as in production: what survives a killed node is part of what is tested. */
+/** Starts a server. It does not sync to disk, which only a crash of the whole machine would tell. */
 export async function startPostgres(): Promise<PostgresServer> {
   const folder = await mkdtemp(join(tmpdir(), "keypears-postgres-"));
   const port = await freePort();
@@ -36,7 +36,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     persistent: false,
     createPostgresUser: process.getuid?.() === 0,
     initdbFlags: ["--encoding=UTF8", "--locale=C", "--no-sync"],
-    postgresFlags: ["-h", "127.0.0.1", "-k", "", "-c", "max_connections=200"],
+    postgresFlags: ["-h", "127.0.0.1", "-k", "", "-c", "max_connections=200", "-c", "fsync=off"],
     onLog: note,
     onError: note,
   });
@@ -48,7 +48,7 @@ export async function startPostgres(): Promise<PostgresServer> {
     await server.start();
   } catch (error) {
     await discard();
-    throw new Error(`PostgreSQL did not start: ${String(error)}\n${output.join("")}`);
+    throw new Error(`PostgreSQL did not start: ${String(error)}\n${output.join("")}`, { cause: error });
   }
   const urlOf = (database: string) => `postgres://postgres:${password}@127.0.0.1:${port}/${database}`;
   return {
