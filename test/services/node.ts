@@ -4,7 +4,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Client, createClient, createRouterTransport, type Interceptor } from "@connectrpc/connect";
+import {
+  type Client,
+  createClient,
+  createRouterTransport,
+  type Interceptor,
+  type Transport,
+} from "@connectrpc/connect";
 import Sqlite from "better-sqlite3";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
@@ -60,6 +66,8 @@ export interface TestNode {
   readonly storage: Storage;
   /** The services, called with a session or without. */
   as(caller?: CallerOptions): Clients;
+  /** What the clients of {@link as} call through. */
+  transport(caller?: CallerOptions): Transport;
   /** Lets time pass. */
   advance(ms: number): void;
   now(): number;
@@ -179,7 +187,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     limits,
   };
 
-  function as(caller: CallerOptions = {}): Clients {
+  function transport(caller: CallerOptions = {}): Transport {
     const identify: Interceptor = (next) => async (request) => {
       request.contextValues.set(callerKey, {
         sourcePrefix: caller.sourcePrefix ?? "192.0.2.0/24",
@@ -188,19 +196,20 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       });
       return next(request);
     };
-    const transport = createRouterTransport(
-      (router) => registerServices(router, { ...context, ...caller.context }),
-      {
-        transport: { interceptors: [bearer(caller.token)] },
-        router: { interceptors: [translateErrors, identify] },
-      },
-    );
+    return createRouterTransport((router) => registerServices(router, { ...context, ...caller.context }), {
+      transport: { interceptors: [bearer(caller.token)] },
+      router: { interceptors: [translateErrors, identify] },
+    });
+  }
+
+  function as(caller: CallerOptions = {}): Clients {
+    const through = transport(caller);
     return {
-      discovery: createClient(DiscoveryService, transport),
-      keySets: createClient(KeySetService, transport),
-      accounts: createClient(AccountService, transport),
-      shares: createClient(ShareService, transport),
-      federation: createClient(FederationService, transport),
+      discovery: createClient(DiscoveryService, through),
+      keySets: createClient(KeySetService, through),
+      accounts: createClient(AccountService, through),
+      shares: createClient(ShareService, through),
+      federation: createClient(FederationService, through),
     };
   }
 
@@ -208,6 +217,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     context,
     storage,
     as,
+    transport,
     advance: (ms) => {
       now += ms;
     },
