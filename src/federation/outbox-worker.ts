@@ -110,7 +110,6 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
         leaseMs,
         limit: MAX_DELIVERY_ENVELOPES,
         maxBytes: MAX_REQUEST_BYTES - REQUEST_OVERHEAD_BYTES,
-        now: clock(),
       });
       if (leased.length === 0) return;
       await deliverLeased(domain, token, leased);
@@ -124,14 +123,14 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
   ): Promise<void> {
     const renewal = setInterval(() => {
       outbox
-        .renew(token, leaseMs, clock())
+        .renew(token, leaseMs)
         .catch((error: unknown) => log.warn({ err: error, domain }, "outbox: lease could not be renewed"));
     }, leaseMs / 3);
     try {
       const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(deliveryTimeoutMs)]);
       const updates = await attempt(domain, leased, signal);
-      if (updates) await outbox.settle(token, updates, clock());
-      else await outbox.release(token, clock());
+      if (updates) await outbox.settle(token, updates);
+      else await outbox.release(token);
     } finally {
       clearInterval(renewal);
     }
