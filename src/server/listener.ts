@@ -82,6 +82,7 @@ export const LISTENER_TIMEOUTS: ListenerTimeouts = {
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 const MAX_HEADER_BYTES = 16 * 1024;
 const CONNECTIONS_CHECK_MS = 1_000;
+const SWEEP_MS = 20;
 const STREAM_WINDOW_BYTES = 256 * 1024;
 const SESSION_WINDOW_BYTES = 1024 * 1024;
 const HTTP2_OPTIONS: ServerOptions = {
@@ -128,13 +129,16 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
 
   async function close(): Promise<void> {
     const ended = new Promise<void>((resolve) => port.server.close(() => resolve()));
-    requests.stopKeepingAlive(port.endIdle);
+    requests.stopKeepingAlive();
     port.endIdle();
+    // A connection becomes idle in more ways than there are events for: an answer is out, the rest of a body is read.
+    const sweep = setInterval(port.endIdle, SWEEP_MS);
     const deadline = setTimeout(() => {
       options.log.warn({ connections: sockets.size }, "connections still in use were cut off");
       for (const socket of sockets) socket.destroy();
     }, timeouts.closeMs);
     await ended;
+    clearInterval(sweep);
     clearTimeout(deadline);
     port.release();
   }
@@ -282,32 +286,28 @@ function trackSessions(server: Http2Server, timeouts: ListenerTimeouts, log: Log
 
 interface Requests {
   readonly handle: (request: Request, response: Response) => void;
-  /** From now on every HTTP/1.1 response ends its connection; calls `whenDone` after each. */
-  readonly stopKeepingAlive: (whenDone: () => void) => void;
+  /** From now on every HTTP/1.1 response ends its connection. */
+  readonly stopKeepingAlive: () => void;
 }
 
 function trackRequests(handler: ListenerOptions["handler"]): Requests {
   const inFlight = new Set<ServerResponse>();
-  let whenDone: (() => void) | undefined;
+  let stopped = false;
   return {
     handle(request, response) {
       if (request.httpVersionMajor === 1) track(response as ServerResponse);
       handler(request, response);
     },
-    stopKeepingAlive(callback) {
-      whenDone = callback;
+    stopKeepingAlive() {
+      stopped = true;
       for (const response of inFlight) endConnectionWith(response);
     },
   };
 
   function track(response: ServerResponse): void {
     inFlight.add(response);
-    if (whenDone !== undefined) endConnectionWith(response);
-    response.once("close", () => {
-      inFlight.delete(response);
-      // The connection counts as idle only once Node has finished with the response.
-      if (whenDone !== undefined) setImmediate(whenDone);
-    });
+    if (stopped) endConnectionWith(response);
+    response.once("close", () => inFlight.delete(response));
   }
 }
 
