@@ -13,7 +13,7 @@ import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { ConfigError, loadConfig } from "../../src/config.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { createNode, type Node } from "../../src/server/node.ts";
-import { reasonOf, type toConnectError } from "../../src/services/errors.ts";
+import { reasonOf } from "../../src/services/errors.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 
 const nodes: Node[] = [];
