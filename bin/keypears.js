@@ -5,17 +5,30 @@
 
 import { existsSync } from "node:fs";
 import module from "node:module";
+import { homedir } from "node:os";
+import { join } from "node:path";
 
 const REQUIRED = [24, 7];
+const FLUSH_AFTER_MS = 3_000;
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > REQUIRED[0] || (major === REQUIRED[0] && minor >= REQUIRED[1])) {
-  module.enableCompileCache();
+  cacheCompiledCode();
   await import(
     existsSync(new URL("../src/cli/main.ts", import.meta.url)) ? "../src/cli/main.ts" : "../dist/cli/main.js"
   );
 } else {
   await runWithOwnNode();
+}
+
+/**
+ * Spares later starts the compiling, and the stripping of types. The cache is code that will run, so it lies where no other
+ * user of this machine can write: not in the temporary folder, which is the default.
+ */
+function cacheCompiledCode() {
+  module.enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "keypears"));
+  // A node may run for months and end without notice.
+  setTimeout(module.flushCompileCache, FLUSH_AFTER_MS).unref();
 }
 
 /** Runs this file again with the checkout's Node, as if it were this process. */
