@@ -1,0 +1,83 @@
+/** All commands of the tool. */
+
+import type { CommandGroup, CommandSpec } from "./command-spec.ts";
+import { ACCOUNT_COMMANDS } from "./commands/account/specs.ts";
+import { CONTACT_COMMANDS } from "./commands/contact/specs.ts";
+import { KEYS_COMMANDS } from "./commands/keys/specs.ts";
+import { SHARE_COMMANDS } from "./commands/share/specs.ts";
+
+/** Commands with a word in front. */
+export const GROUPS: readonly CommandGroup[] = [
+  { name: "account", summary: "make an account, log in and out", commands: ACCOUNT_COMMANDS },
+  { name: "keys", summary: "show, rotate and compare keys", commands: KEYS_COMMANDS },
+  { name: "share", summary: "send, list and open secrets", commands: SHARE_COMMANDS },
+  { name: "contact", summary: "say whom you know", commands: CONTACT_COMMANDS },
+];
+
+/** The others. */
+export const COMMANDS: readonly CommandSpec[] = [
+  {
+    name: "unlock",
+    summary: "unlock once for many commands",
+    description:
+      "Ask for the password once, and hold the account key in the memory of a small process of its own until it is locked, " +
+      "the time is up or the profile logs out. Programs that run as you can use it meanwhile.",
+    options: [["--for <duration>", "how long, such as 30m or 8h; at most 7d (default: 8h)"]],
+    examples: ["keypears unlock", "keypears unlock --for 30m"],
+    password: true,
+    load: async () => (await import("./commands/unlock.ts")).run,
+  },
+  {
+    name: "lock",
+    summary: "end an unlock now",
+    examples: ["keypears lock"],
+    load: async () => (await import("./commands/lock.ts")).run,
+  },
+  {
+    name: "discover",
+    summary: "see where a domain's node is, and check it",
+    description:
+      "Ask a domain for its discovery document and the node that it names for its description, and say what holds and what " +
+      "does not. Needs no account.",
+    arguments: [["<DOMAIN>", "the part of an address after the @"]],
+    examples: ["keypears discover acme.example"],
+    load: async () => (await import("./commands/discover.ts")).run,
+  },
+  {
+    name: "serve",
+    summary: "run a node",
+    description:
+      "Run a node until it is told to stop (SIGTERM or Ctrl-C). Options win over KEYPEARS_* variables, over the file.",
+    options: [["--config <file>", "JSON file with the options below as keys"]],
+    examples: [
+      "keypears serve --config ~/.config/keypears/node.json",
+      "keypears serve --dev --domain acme.test --resolve acme.test=http://127.0.0.1:4273",
+    ],
+    ownResolve: true,
+    load: async () => (await import("./commands/serve.ts")).run,
+  },
+  {
+    name: "init",
+    summary: "write a node's first configuration",
+    description:
+      "Write a configuration file for `keypears serve`, readable by you alone, and make the folder of its database.",
+    options: [
+      ["--config <file>", "where to write it (default: node.json in the configuration folder)"],
+      ["--force", "replace a file that is there"],
+    ],
+    examples: [
+      "keypears init --domain acme.example",
+      "keypears init --domain acme.example --listen 0.0.0.0:443 --tls-cert chain.pem --tls-key key.pem",
+    ],
+    ownResolve: true,
+    load: async () => (await import("./commands/init.ts")).run,
+  },
+  {
+    name: "demo",
+    summary: "watch two nodes exchange a secret on this machine",
+    options: [["--file <path>", "send this file in place of a generated one"]],
+    examples: ["keypears demo", "keypears demo --file .env"],
+    ownResolve: true,
+    load: async () => (await import("./commands/demo.ts")).run,
+  },
+];
