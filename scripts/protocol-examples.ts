@@ -47,7 +47,7 @@ const STAMP_DIFFICULTY = 4_096;
 /** Lengths on both sides of every edge that there is between 0 and a few KiB, and the longest payload. */
 const PADDED_EXAMPLES = [0, 1, 511, 512, 543, 544, 1_023, 1_024, 4_000, 65_535, 65_536, 253_951];
 /** Values longer than this many bytes are shortened in the text. */
-const LONGEST_IN_TEXT = 160;
+const LONGEST_IN_TEXT = 256;
 
 /** Values of the examples: texts, numbers, and bytes in lower-case hex. */
 export type Values = { readonly [name: string]: string | number };
@@ -414,6 +414,7 @@ function sealed(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: 
 
 /** A value in the text: signed bodies field by field, other long bytes by their ends, length and hash. */
 function shown(key: string, value: string | number): string {
+  if (value === "") return "(empty)";
   if (typeof value === "number" || !/^(?:[0-9a-f]{2})+$/.test(value)) return String(value);
   const bytes = fromHex(value);
   if (key === "body" || key === "header") return `${summary(bytes)}\n${fieldLines(bytes, "  ").join("\n")}`;

@@ -24,7 +24,7 @@ export const ACTIVE_NUMBER_TTL_MS = 5 * MINUTE;
 /** At most one fetch per address within this time for an unknown higher number, in milliseconds (section 3.3). */
 export const UNKNOWN_NUMBER_INTERVAL_MS = 10 * SECOND;
 
-/** Size of a serialized envelope, in bytes (section 10). */
+/** Size of an envelope, header, ciphertext and signature together, in bytes (section 6.1). */
 export const MAX_ENVELOPE_BYTES = 256 * 1024;
 /** Envelopes in one delivery request (section 6.3). */
 export const MAX_DELIVERY_ENVELOPES = 256;
