@@ -75,8 +75,6 @@ export function createHttpHandler(
       respondMethodNotAllowed(response, [...READ_METHODS, "OPTIONS"]);
       return;
     }
-    // One URL path, but an answer for each host.
-    response.setHeader("Vary", "Host");
     if (!isHosted(request)) {
       respondJson(response, 404, { error: "this node does not host the domain in the Host header" });
       return;

@@ -114,6 +114,8 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     socket.once("close", () => sockets.delete(socket));
   });
   await opened(port.server, options.host, options.port);
+  // Out of file descriptors, for one: the connection is lost, the listener goes on.
+  port.server.on("error", (error) => options.log.error({ err: error }, "a connection could not be accepted"));
   const address = port.server.address();
   if (address === null || typeof address === "string") throw new Error("the listener has no TCP address");
 

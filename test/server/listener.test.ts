@@ -155,6 +155,39 @@ describe("limits of a connection", () => {
     await once(session, "close");
   });
 
+  it("holds only so much of large bodies at once, and takes small calls meanwhile", async () => {
+    const server = await start({ maxRequestBytes: 200_000 });
+    const session = connectHttp2(server.origin);
+    session.on("error", () => {});
+    const path = "/keypears.v1.FederationService/DeliverShares";
+    // 120 deliveries without an end, of 199 kB each, of which 64 whole ones may be held.
+    const refusals = Array.from({ length: 120 }, () => {
+      const stream = session.request({
+        ":method": "POST",
+        ":path": path,
+        "content-type": "application/proto",
+      });
+      stream.on("error", () => {});
+      stream.write(Buffer.alloc(199_000));
+      return new Promise<number | undefined>((resolve) => {
+        stream.on("response", (headers) => resolve(headers[":status"]));
+        stream.on("close", () => resolve(undefined));
+      });
+    });
+    expect(await Promise.race(refusals)).toBe(429);
+    expect((await ask(server, "alice", "2")).error).toBeUndefined();
+    session.destroy();
+    await expect.poll(() => server.log.filter(({ message }) => message === "call").length).toBe(121);
+    expect(server.log.filter(({ fields }) => fields.reason === "RATE_LIMITED").length).toBeGreaterThan(0);
+    const large = await call(CONNECT, {
+      origin: server.origin,
+      path,
+      version: "2",
+      body: Buffer.alloc(199_000),
+    });
+    expect(large.reasons).toEqual(["MESSAGE_INVALID"]);
+  });
+
   it("lives on when hosts and paths are nonsense", async () => {
     const server = await start();
     const requests = [

@@ -47,6 +47,7 @@ export interface TestServerOptions {
   readonly certificate?: Certificate;
   readonly timeouts?: Partial<ListenerTimeouts>;
   readonly defaultDeadlineMs?: number;
+  readonly maxRequestBytes?: number;
   readonly development?: boolean;
 }
 
@@ -66,7 +67,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     rpc: createRpcDispatcher({
       register: (router) => register(router, gate.promise, enter),
       prefixes: ["", "/api"],
-      limits: { ...LIMITS, defaultDeadlineMs: options.defaultDeadlineMs ?? LIMITS.defaultDeadlineMs },
+      limits: {
+        ...LIMITS,
+        defaultDeadlineMs: options.defaultDeadlineMs ?? LIMITS.defaultDeadlineMs,
+        maxRequestBytes: options.maxRequestBytes ?? LIMITS.maxRequestBytes,
+      },
       largeServices: new Set(["keypears.v1.FederationService"]),
       identify: async (request) => testCaller(request.headers.authorization),
       stopping: stopping.signal,

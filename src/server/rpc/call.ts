@@ -26,6 +26,8 @@ export interface Call {
   message?: Message;
   /** Size of the request message as it came. */
   bytesIn: number;
+  /** Bytes of memory that its request was given. */
+  bytesHeld: number;
   /** Size of the answer so far. */
   bytesOut: number;
   /** How it failed, if it did. */
@@ -34,7 +36,7 @@ export interface Call {
 
 /** Where an interceptor finds its call. */
 export const callKey: ContextKey<Call> = createContextKey<Call>(
-  { requestId: "none", bytesIn: 0, bytesOut: 0 },
+  { requestId: "none", bytesIn: 0, bytesHeld: 0, bytesOut: 0 },
   { description: "the call under way" },
 );
 

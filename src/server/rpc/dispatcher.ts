@@ -73,6 +73,8 @@ const gateKey: ContextKey<Gate> = createContextKey<Gate>(async () => {}, {
 const CALL_PATH = /^\/[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\/[A-Za-z_]\w*$/;
 // What is left of a refused body is read and dropped, if it says that it is no longer than this.
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
+// Memory for large bodies of all calls together, in messages of the largest size: 256 MiB by default.
+const MAX_HELD_REQUESTS = 64;
 const EMPTY_JSON = utf8("{}");
 const MAX_LOGGED_PATH = 100;
 
@@ -87,6 +89,8 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     interceptors: [callInterceptor(stopping, log)],
   });
   options.register(router);
+  const maxHeldBytes = MAX_HELD_REQUESTS * limits.maxRequestBytes;
+  let heldBytes = 0;
   const methods = new Map(router.handlers.map((handler) => [handler.requestPath, methodOf(handler)]));
 
   return (request, response) => {
@@ -155,10 +159,17 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
       typeof caller.session === "object" || options.largeServices.has(method.handler.service.typeName);
     const maxBytes = large ? limits.maxRequestBytes : limits.maxAnonymousRequestBytes;
     const received = await (parameters === undefined
-      ? receiveMessage(request, format, schema, maxBytes, signal)
+      ? receiveMessage(request, format, schema, maxBytes, signal, (bytes) => hold(call, bytes))
       : receiveQueryMessage(parameters, schema, maxBytes));
     call.message = received.message;
     call.bytesIn = received.bytes;
+  }
+
+  function hold(call: Call, bytes: number): boolean {
+    if (heldBytes + bytes > maxHeldBytes) return false;
+    heldBytes += bytes;
+    call.bytesHeld += bytes;
+    return true;
   }
 
   /** Runs a call to its end, whatever that is, and logs it. */
@@ -169,11 +180,12 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     format: WireFormat,
     before: (call: Call, signal: AbortSignal) => Promise<void>,
   ): void {
-    const call: Call = { requestId: randomBytes(8).toString("hex"), bytesIn: 0, bytesOut: 0 };
+    const call: Call = { requestId: randomBytes(8).toString("hex"), bytesIn: 0, bytesHeld: 0, bytesOut: 0 };
     const gone = new AbortController();
     const logEnd = callLog(call, method.name, format, request);
     response.once("close", () => {
       gone.abort(transportError("CANCELLED", "the caller went away"));
+      heldBytes -= call.bytesHeld;
       // A call that was under way learns of it in between.
       setImmediate(logEnd);
     });

@@ -13,6 +13,11 @@ import type { Request } from "../listener.ts";
 import { malformedMessage, transportError } from "./errors.ts";
 import type { WireFormat } from "./wire-format.ts";
 
+/**
+ * Asks for memory to hold so many more bytes of a body; false if this node holds too much of other bodies at the moment.
+ */
+export type HoldBytes = (bytes: number) => boolean;
+
 /** A message and the size in which it came. */
 export interface ReceivedMessage {
   readonly message: Message;
@@ -22,6 +27,9 @@ export interface ReceivedMessage {
 // https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
 const ENVELOPE_HEADER_BYTES = 5;
 const COMPRESSED_FLAG = 1;
+// What any body may take without asking, so that small calls go on while somebody floods the node with large ones.
+const FREE_BODY_BYTES = 64 * 1024;
+const BUSY_RETRY_MS = 1_000;
 const GZIP = "gzip";
 
 /**
@@ -29,6 +37,7 @@ const GZIP = "gzip";
  *
  * @param maxBytes limit of the message, as it came and decompressed.
  * @param signal ends the wait for the body; its reason is thrown.
+ * @param hold asked while a large body comes in.
  * @throws ConnectError with its ErrorInfo.
  */
 export async function receiveMessage(
@@ -37,11 +46,12 @@ export async function receiveMessage(
   schema: DescMessage,
   maxBytes: number,
   signal: AbortSignal,
+  hold: HoldBytes,
 ): Promise<ReceivedMessage> {
   const encoding = headerOf(request, format.encodingHeader);
   requireKnownEncoding(encoding, format.acceptEncodingHeader);
   const overhead = format.enveloped ? ENVELOPE_HEADER_BYTES : 0;
-  const body = await readBody(request, maxBytes + overhead, maxBytes, signal);
+  const body = await readBody(request, maxBytes + overhead, maxBytes, signal, hold);
   const { data, compressed } = format.enveloped
     ? openEnvelope(body, maxBytes)
     : { data: body, compressed: isCompressed(encoding) && body.length > 0 };
@@ -96,6 +106,7 @@ function readBody(
   maxBodyBytes: number,
   maxBytes: number,
   signal: AbortSignal,
+  hold: HoldBytes,
 ): Promise<Buffer> {
   if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
     return Promise.reject(tooLarge(maxBytes));
@@ -113,6 +124,7 @@ function readBody(
       length += chunk.length;
       chunks.push(chunk);
       if (length > maxBodyBytes) settle(() => reject(tooLarge(maxBytes)));
+      else if (length > FREE_BODY_BYTES && !hold(chunk.length)) settle(() => reject(overloaded()));
     };
     const end = () => settle(() => resolve(Buffer.concat(chunks, length)));
     const fail = () => settle(() => reject(transportError("CANCELLED", "the caller went away")));
@@ -193,4 +205,9 @@ function decodeBase64(text: string): Uint8Array {
 function tooLarge(maxBytes: number): ConnectError {
   const message = `the message is larger than ${maxBytes} bytes, the most that this call may be`;
   return serviceError("MESSAGE_TOO_LARGE", message, { metadata: { max_bytes: String(maxBytes) } });
+}
+
+function overloaded(): ConnectError {
+  const message = "this node receives too many large messages at the moment: try again";
+  return serviceError("RATE_LIMITED", message, { retryAfterMs: BUSY_RETRY_MS });
 }
