@@ -24,6 +24,7 @@ import type {
   Acceptance,
   AcceptanceResult,
   AccountRecord,
+  ContactStateName,
   EnvelopeRecord,
   Stores,
 } from "../storage/stores.ts";
@@ -79,6 +80,8 @@ export interface InboundOptions {
 
 /** What a failed signature costs the carrier's budget, in envelopes. */
 const FAILED_SIGNATURE_POINTS = 50;
+/** What asking for an address that does not exist costs: as much as makes it no faster than looking addresses up. */
+const UNKNOWN_RECIPIENT_POINTS = 20;
 /** How long a carrier waits that has no better advice, in milliseconds. */
 const RETRY_MS = 5_000;
 
@@ -87,10 +90,16 @@ interface Candidate {
   readonly index: number;
   readonly envelope: ParsedEnvelope;
   readonly recipient: AccountRecord;
-  readonly firstContact: boolean;
+  readonly contact: ContactStateName;
+  readonly stamped: boolean;
 }
 
-/** Makes the pipeline. */
+/**
+ * Makes the pipeline.
+ *
+ * Whoever cannot sign for a sender must not learn what the recipient thinks of that sender: until the signature has been
+ * verified, an envelope without a stamp is answered STAMP_REQUIRED whether the two know each other or not.
+ */
 export function createInbound(options: InboundOptions): Inbound {
   const { clock, stores, senderKeys } = options;
 
@@ -104,10 +113,40 @@ export function createInbound(options: InboundOptions): Inbound {
     const dated = checkDates(envelope, clock());
     if (dated) return dated;
     const recipient = await stores.accounts.byAddress(envelope.recipient);
-    if (!recipient)
+    if (!recipient) {
+      await options.draw("delivery-source", carrier.prefix, UNKNOWN_RECIPIENT_POINTS);
       return rejected(shareId, RejectionReason.UNKNOWN_RECIPIENT, "there is no such address here");
+    }
     if (await stores.received.isKnown(recipient.id, shareId)) return duplicate(shareId);
-    const contact = await stores.contacts.state(recipient.id, envelope.sender);
+    const sealedTo = await stores.keySets.get(envelope.recipient, envelope.recipientKeyNumber);
+    if (sealedTo.kind !== "found" || !countsForNewEnvelopes(sealedTo, envelope.createdAt, clock())) {
+      return keyRetired(shareId, "sealed to");
+    }
+    const contact =
+      envelope.sender === envelope.recipient
+        ? "ACCEPTED"
+        : await stores.contacts.state(recipient.id, envelope.sender);
+    const stamped = hasStamp(envelope, options.firstContactDifficulty);
+    if (!stamped && contact !== "ACCEPTED") return stampRequired(shareId);
+    const wait = await options.draw("delivery-recipient", envelope.recipient, 1);
+    return wait > 0
+      ? retryLater(shareId, "too many deliveries to this address", wait)
+      : { index, envelope, recipient, contact, stamped };
+  }
+
+  /** The signature under the sender's keys, and what only the sender may know. */
+  async function authenticate(candidate: Candidate, carrier: Carrier): Promise<SenderKeys | DeliveryResult> {
+    const { envelope, contact, stamped } = candidate;
+    const { shareId } = envelope;
+    const looked = await senderKeys.get(envelope.sender, envelope.senderKeyNumber, carrier.connectionId);
+    if (looked.kind === "unavailable") return retryLater(shareId, looked.message, looked.retryAfterMs);
+    if (looked.kind === "unknown" || !verifyEnvelopeSignature(envelope, looked.keys.keySet.publicKeys)) {
+      await options.draw("delivery-source", carrier.prefix, FAILED_SIGNATURE_POINTS);
+      return stamped ? badSignature(shareId) : stampRequired(shareId);
+    }
+    if (!countsForNewEnvelopes(looked.keys.succession, envelope.createdAt, clock())) {
+      return keyRetired(shareId, "signed by");
+    }
     if (contact === "BLOCKED") {
       return rejected(
         shareId,
@@ -115,52 +154,13 @@ export function createInbound(options: InboundOptions): Inbound {
         "the recipient takes no shares from this sender",
       );
     }
-    const firstContact = contact === "NONE" && envelope.sender !== envelope.recipient;
-    if (firstContact && !hasStamp(envelope, options.firstContactDifficulty)) {
-      const message = `a first contact needs a stamp of difficulty ${options.firstContactDifficulty}`;
-      return rejected(shareId, RejectionReason.STAMP_REQUIRED, message);
-    }
-    const sealedTo = await stores.keySets.get(envelope.recipient, envelope.recipientKeyNumber);
-    if (sealedTo.kind !== "found" || !countsForNewEnvelopes(sealedTo, envelope.createdAt, clock())) {
-      return rejected(
-        shareId,
-        RejectionReason.KEY_RETIRED,
-        "sealed to a key set that is not in use: seal it again",
-      );
-    }
-    const wait =
-      (await options.draw("delivery-source", carrier.prefix, 1)) ||
-      (await options.draw("delivery-recipient", envelope.recipient, 1));
-    if (wait > 0) return retryLater(shareId, "too many deliveries", wait);
-    return { index, envelope, recipient, firstContact };
-  }
-
-  /** The sender's keys, window and signature. */
-  async function authenticate(candidate: Candidate, carrier: Carrier): Promise<SenderKeys | DeliveryResult> {
-    const { envelope } = candidate;
-    const { shareId } = envelope;
-    const looked = await senderKeys.get(envelope.sender, envelope.senderKeyNumber, carrier.connectionId);
-    if (looked.kind === "unavailable") return retryLater(shareId, looked.message, looked.retryAfterMs);
-    if (looked.kind === "unknown") {
-      return rejected(shareId, RejectionReason.BAD_SIGNATURE, "the sender's domain knows no such key set");
-    }
-    if (!countsForNewEnvelopes(looked.keys.succession, envelope.createdAt, clock())) {
-      return rejected(
-        shareId,
-        RejectionReason.KEY_RETIRED,
-        "signed by a key set that is not in use: seal it again",
-      );
-    }
-    if (!verifyEnvelopeSignature(envelope, looked.keys.keySet.publicKeys)) {
-      await options.draw("delivery-source", carrier.prefix, FAILED_SIGNATURE_POINTS);
-      return rejected(
-        shareId,
-        RejectionReason.BAD_SIGNATURE,
-        "the sender's key set did not sign this envelope",
-      );
-    }
     const wait = await options.draw("delivery-sender-domain", parseAddress(envelope.sender).domain, 1);
     return wait > 0 ? retryLater(shareId, "too many deliveries from this domain", wait) : looked.keys;
+  }
+
+  function stampRequired(shareId: Uint8Array): DeliveryResult {
+    const message = `a first contact needs a stamp of difficulty ${options.firstContactDifficulty}`;
+    return rejected(shareId, RejectionReason.STAMP_REQUIRED, message);
   }
 
   return {
@@ -168,7 +168,11 @@ export function createInbound(options: InboundOptions): Inbound {
       const results = new Map<number, DeliveryResult>();
       const parsed: { index: number; envelope: ParsedEnvelope }[] = [];
       for (const [index, envelope] of envelopes.entries()) {
-        const outcome = read(envelope, options.maxEnvelopeBytes);
+        const wait = await options.draw("delivery-source", carrier.prefix, 1);
+        const outcome =
+          wait > 0
+            ? retryLater(new Uint8Array(), "too many deliveries", wait)
+            : read(envelope, options.maxEnvelopeBytes);
         if (isResult(outcome)) results.set(index, outcome);
         else parsed.push({ index, envelope: outcome });
       }
@@ -271,7 +275,7 @@ function acceptance(
   options: InboundOptions,
   now: number,
 ): Acceptance {
-  const { envelope, recipient, firstContact } = candidate;
+  const { envelope, recipient, contact } = candidate;
   return {
     accountId: recipient.id,
     envelope: envelopeRecord(envelope),
@@ -279,7 +283,7 @@ function acceptance(
     senderKeySet: keys.record,
     now,
     tombstoneUntil: envelope.createdAt + TOMBSTONE_MS,
-    firstContact,
+    firstContact: contact === "NONE",
     maxFirstContacts: options.maxFirstContactsPerDay,
     maxStoredBytes: options.maxAccountBytes,
   };
@@ -298,6 +302,14 @@ function answer(shareId: Uint8Array, result: AcceptanceResult): DeliveryResult {
     case "recipient-gone":
       return rejected(shareId, RejectionReason.UNKNOWN_RECIPIENT, "there is no such address here");
   }
+}
+
+function keyRetired(shareId: Uint8Array, how: string): DeliveryResult {
+  return rejected(shareId, RejectionReason.KEY_RETIRED, `${how} a key set that is not in use: seal it again`);
+}
+
+function badSignature(shareId: Uint8Array): DeliveryResult {
+  return rejected(shareId, RejectionReason.BAD_SIGNATURE, "no key set of the sender's signed this envelope");
 }
 
 function duplicate(shareId: Uint8Array): DeliveryResult {

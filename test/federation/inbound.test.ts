@@ -141,7 +141,24 @@ describe("refusing a delivery", () => {
     const { alice, bob, deliver, state } = await partner();
     const { envelope } = await share(alice, bob, NOW, 0, 0);
     expectRejected((await deliver(envelope))[0], RejectionReason.STAMP_REQUIRED);
-    expect(state.drawn).toEqual([]);
+    expect(state.drawn).toEqual([["delivery-source", "192.0.2.0/24", 1]]);
+  });
+
+  it.each(["NONE", "ACCEPTED", "BLOCKED"] as const)(
+    "tells a forger without a stamp nothing about a contact that is %s",
+    async (contact) => {
+      const { stores, bob, bobId, deliver } = await partner();
+      await stores.contacts.set(bobId, "alice@acme.test", contact, NOW);
+      const { envelope } = await share(makeKeySet("alice@acme.test", NOW - DAY), bob, NOW, 0, 0);
+      expectRejected((await deliver(envelope))[0], RejectionReason.STAMP_REQUIRED);
+    },
+  );
+
+  it("charges the carrier more for an address that does not exist", async () => {
+    const { alice, deliver, state } = await partner();
+    const { envelope } = await share(alice, makeKeySet("nobody@partner.test", NOW - DAY));
+    await deliver(envelope);
+    expect(state.drawn.map(([, , points]) => points)).toEqual([1, 20]);
   });
 
   it("refuses a blocked sender", async () => {
