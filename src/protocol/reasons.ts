@@ -95,8 +95,6 @@ export const REASONS = {
   DISCOVERY_FAILED: "UNAVAILABLE",
   /** The domain's discovery document is none. */
   DISCOVERY_DOCUMENT_INVALID: "FAILED_PRECONDITION",
-  /** A peer cannot be asked right now. */
-  PEER_UNAVAILABLE: "UNAVAILABLE",
   /** A peer speaks no version of the protocol that this node speaks. */
   PEER_PROTOCOL_UNSUPPORTED: "FAILED_PRECONDITION",
   /** A peer lies where this node does not connect on somebody's word. */
