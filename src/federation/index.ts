@@ -36,6 +36,8 @@ export interface FederationOptions {
   /** Defined only in development. */
   readonly development: DevelopmentResolution | undefined;
   readonly requirePostQuantum: boolean;
+  /** Authorities that sign peers' certificates, in PEM, in place of the platform's. */
+  readonly trustedCertificates?: readonly string[] | undefined;
   /** `dns.lookup` unless given. */
   readonly lookup?: AddressLookup | undefined;
   /** Takes points from a budget; answers with how long to wait in milliseconds, or 0. */
@@ -53,6 +55,9 @@ export interface Federation {
   close(graceMs?: number): Promise<void>;
 }
 
+/** The carrier of the node's own deliveries, whose senders' accounts are known: no budget of a source weighs on it. */
+const OWN_CARRIER = { prefix: "local", connectionId: "local" };
+
 /** Puts federation together. The outbox does nothing until it is started. */
 export function createFederation(options: FederationOptions): Federation {
   const { clock, log, stores, domains } = options;
@@ -61,7 +66,11 @@ export function createFederation(options: FederationOptions): Federation {
     development: options.development,
     ...(options.lookup && { lookup: options.lookup }),
   });
-  const dialer = createDialer({ policy, requirePostQuantum: options.requirePostQuantum });
+  const dialer = createDialer({
+    policy,
+    requirePostQuantum: options.requirePostQuantum,
+    ...(options.trustedCertificates && { trustedCertificates: options.trustedCertificates }),
+  });
   const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock, log });
   const peers = createPeers({ resolver, dialer });
 
@@ -77,7 +86,8 @@ export function createFederation(options: FederationOptions): Federation {
     maxEnvelopeBytes: options.maxEnvelopeBytes,
     maxAccountBytes: options.maxAccountBytes,
     maxFirstContactsPerDay: options.maxFirstContactsPerDay,
-    draw: options.draw,
+    draw: async (budget, key, points) =>
+      budget === "delivery-source" && key === OWN_CARRIER.prefix ? 0 : options.draw(budget, key, points),
     onAccepted: options.onAccepted,
   });
   const outbox = createOutboxWorker({
@@ -86,7 +96,7 @@ export function createFederation(options: FederationOptions): Federation {
     outbox: stores.outbox,
     deliver: (domain, envelopes, signal) =>
       domains.has(domain)
-        ? inbound.deliver(envelopes, { prefix: "local", connectionId: "local" })
+        ? inbound.deliver(envelopes, OWN_CARRIER)
         : peers.deliverShares(domain, envelopes, { signal }),
   });
   return {
@@ -95,8 +105,9 @@ export function createFederation(options: FederationOptions): Federation {
     outbox,
     async close(graceMs) {
       await outbox.close(graceMs);
-      await peers.close();
+      peers.close();
       resolver.close();
+      dialer.close();
     },
   };
 }

@@ -7,18 +7,13 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
 import { ConfigError, type HostAndPort, type NodeConfig } from "../config.ts";
-import { type AddressLookup, createConnectionPolicy } from "../federation/connection-policy.ts";
-import { createDialer } from "../federation/dialer.ts";
-import { createDocumentFetcher } from "../federation/document-fetcher.ts";
-import { createInbound } from "../federation/inbound.ts";
-import { createOutboxWorker } from "../federation/outbox-worker.ts";
-import { createPeers } from "../federation/peers.ts";
-import { createResolver } from "../federation/resolver.ts";
-import { createSenderKeyDirectory } from "../federation/sender-keys.ts";
+import type { AddressLookup } from "../federation/connection-policy.ts";
+import type { DeliveryBudget } from "../federation/inbound.ts";
+import { createFederation } from "../federation/index.ts";
 import type { Logger } from "../logger.ts";
 import { parseApiUrl } from "../protocol/api-url.ts";
 import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
-import type { NodeLimits, ServiceContext } from "../services/context.ts";
+import type { Budget, NodeLimits, ServiceContext } from "../services/context.ts";
 import { serviceError } from "../services/errors.ts";
 import { createAccountEvents } from "../services/events.ts";
 import { registerServices } from "../services/index.ts";
@@ -35,7 +30,6 @@ import {
   type Response,
 } from "./listener.ts";
 import { createLogger } from "./logging.ts";
-import { preferOwnKeySets } from "./own-key-sets.ts";
 import { respondJson } from "./respond.ts";
 import { createRpcDispatcher } from "./rpc/dispatcher.ts";
 import { shuttingDown } from "./rpc/errors.ts";
@@ -67,19 +61,12 @@ export interface NodeOverrides {
   readonly timeouts?: Partial<ListenerTimeouts>;
 }
 
-type BudgetName =
-  | Parameters<ServiceContext["spend"]>[0]
-  | "delivery-source"
-  | "delivery-recipient"
-  | "delivery-sender-domain";
+type BudgetName = Budget | DeliveryBudget;
 
 const MAINTENANCE_MS = 600_000;
 const MAINTENANCE_BATCH = 1_000;
 const WATCH_POLL_MS = 2_000;
 const WATCH_KEEP_ALIVE_MS = 30_000;
-/** The carrier of the node's own deliveries, on which no budget weighs: their senders' accounts are known. */
-const OWN_CARRIER = { prefix: "local", connectionId: "local" };
-
 /**
  * Starts a node. When the promise resolves, it answers.
  *
@@ -101,49 +88,24 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   const events = createAccountEvents();
   const budgets = createBudgets<BudgetName>(budgetRates(config.limits), clock);
 
-  const policy = createConnectionPolicy({
-    allowedNetworks: config.allowedNetworks,
-    development: config.development ? config.resolve : undefined,
-    ...(overrides.lookup && { lookup: overrides.lookup }),
-  });
-  const dialer = createDialer({
-    policy,
-    requirePostQuantum: config.requirePostQuantum,
-    ...(overrides.trustedCertificates && { trustedCertificates: overrides.trustedCertificates }),
-  });
-  parts.defer(() => dialer.close());
-  const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock, log });
-  parts.defer(() => resolver.close());
-  const peers = createPeers({ resolver, dialer });
-  parts.defer(() => peers.close());
-
-  const inbound = createInbound({
+  const federation = createFederation({
     clock,
     log,
     stores: storage,
-    senderKeys: createSenderKeyDirectory({
-      clock,
-      fetchKeySet: preferOwnKeySets(domains, storage.keySets, peers.getKeySet),
-    }),
     domains,
     firstContactDifficulty: config.firstContactDifficulty,
     maxEnvelopeBytes: config.limits.maxEnvelopeBytes,
     maxAccountBytes: config.limits.maxAccountBytes,
     maxFirstContactsPerDay: config.limits.maxFirstContactsPerDay,
-    draw: async (budget, key, points) =>
-      budget === "delivery-source" && key === OWN_CARRIER.prefix ? 0 : budgets.draw(budget, key, points),
+    allowedNetworks: config.allowedNetworks,
+    development: config.development ? config.resolve : undefined,
+    requirePostQuantum: config.requirePostQuantum,
+    trustedCertificates: overrides.trustedCertificates,
+    lookup: overrides.lookup,
+    draw: async (budget, key, points) => budgets.draw(budget, key, points),
     onAccepted: (accountId) => events.emit(accountId, { kind: "share" }),
   });
-  const worker = createOutboxWorker({
-    clock,
-    log,
-    outbox: storage.outbox,
-    deliver: (domain, envelopes, signal) =>
-      domains.has(domain)
-        ? inbound.deliver(envelopes, OWN_CARRIER)
-        : peers.deliverShares(domain, envelopes, { signal }),
-  });
-  parts.defer(() => worker.close(LISTENER_TIMEOUTS.closeMs));
+  parts.defer(() => federation.close(LISTENER_TIMEOUTS.closeMs));
 
   const context: ServiceContext = {
     software: SOFTWARE,
@@ -156,9 +118,9 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     creationDifficulty: config.creationDifficulty,
     firstContactDifficulty: config.firstContactDifficulty,
     limits: config.limits,
-    resolver,
-    inbound,
-    wakeOutbox: () => worker.wake(),
+    resolver: federation.resolver,
+    inbound: federation.inbound,
+    wakeOutbox: () => federation.outbox.wake(),
     events,
     spend: async (budget, key, points = 1) => {
       const retryAfterMs = budgets.draw(budget, key, points);
@@ -201,7 +163,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     log,
   });
 
-  worker.start();
+  federation.outbox.start();
   const maintenance = startMaintenance(storage, clock, log);
   parts.defer(() => maintenance.close());
   log.info(
@@ -230,7 +192,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     log.info({}, "stopping");
     stopping.abort(shuttingDown());
     // Side by side, so that both together take no longer than one of them may.
-    await Promise.all([listener.close(), worker.close(LISTENER_TIMEOUTS.closeMs)]);
+    await Promise.all([listener.close(), federation.outbox.close(LISTENER_TIMEOUTS.closeMs)]);
     await running.disposeAsync();
     log.info({}, "stopped");
   }
