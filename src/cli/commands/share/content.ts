@@ -8,6 +8,7 @@ import type { CommandContext } from "../../context.ts";
 import { EXIT } from "../../exit-codes.ts";
 import { CliError, usageError } from "../../failure.ts";
 import { codeOf } from "../../private-files.ts";
+import { requireProfile } from "../../profile.ts";
 import { askSecret, askText, canAsk } from "../../prompt.ts";
 import { readRest } from "../../standard-input.ts";
 import { visible } from "../../visible.ts";
@@ -46,27 +47,32 @@ export function variableNames(content: Uint8Array): string[] {
 }
 
 async function readFields(context: CommandContext, texts: readonly string[]) {
-  const fields: { name: string; value: string }[] = [];
-  let tookInput = false;
-  for (const text of texts) {
-    const equals = text.indexOf("=");
-    const name = equals < 0 ? text : text.slice(0, equals);
-    if (name === "" || name === "-")
-      throw usageError(`a field needs a name, such as API_KEY=-: ${visible(text)}`);
-    if (fields.some((field) => field.name === name))
-      throw usageError(`there are two fields ${visible(name)}`);
-    if (equals >= 0 && text.slice(equals + 1) !== "-") {
-      fields.push({ name, value: text.slice(equals + 1) });
-      continue;
-    }
-    if (tookInput && !canAsk(context)) {
-      throw usageError("standard input has one value: write the other fields as KEY=VALUE, or use --env");
-    }
-    tookInput = true;
-    // A value of one line comes with its end, which is not meant.
-    fields.push({ name, value: (await readValue(context, name, askSecret)).replace(/\r?\n$/, "") });
+  const fields = texts.map(splitField);
+  const names = fields.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw usageError(`there are two fields ${visible(twice)}`);
+  if (fields.filter(({ value }) => value === undefined).length > 1 && !canAsk(context)) {
+    throw usageError("standard input has one value: write the other fields as KEY=VALUE, or use --env");
   }
-  return fields;
+  const complete: { name: string; value: string }[] = [];
+  for (const { name, value } of fields) {
+    // A value of one line comes with its end, which is not meant.
+    complete.push({
+      name,
+      value: value ?? (await readValue(context, name, askSecret)).replace(/\r?\n$/, ""),
+    });
+  }
+  return complete;
+}
+
+/** `KEY=VALUE`; without a value for `KEY` and `KEY=-`. */
+function splitField(text: string): { name: string; value: string | undefined } {
+  const [name = "", ...rest] = text.split("=");
+  if (name === "" || name === "-") {
+    throw usageError(`a field needs a name, such as API_KEY=-: ${visible(text)}`);
+  }
+  const value = rest.join("=");
+  return { name, value: rest.length === 0 || value === "-" ? undefined : value };
 }
 
 /** What a person answers, or else all of standard input. */
@@ -75,6 +81,7 @@ async function readValue(
   question: string,
   ask: (question: string) => Promise<string>,
 ): Promise<string> {
+  requireProfile(context.profile); // nobody should type a secret for nothing
   const value = canAsk(context) ? await ask(visible(question)) : decode(await readRest());
   if (value === "") throw usageError(`${visible(question)}: there is nothing to send`);
   return value;
