@@ -1,8 +1,10 @@
 /**
- * The demo's villain, in a process of its own: it has only public knowledge, makes keys of its own, signs an envelope in
- * somebody else's name, does the work of the stamp, and delivers it straight to the recipient's node.
+ * The demo's villain, a program of its own: it has only public knowledge, makes keys of its own, signs an envelope in
+ * somebody else's name, does the work of the stamp, and delivers it straight to the recipient's node. Reads a ForgeryTarget as
+ * JSON from standard input and prints a ForgeryResult.
  */
 
+import { text } from "node:stream/consumers";
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { StampSchema } from "../../../gen/keypears/v1/envelope_pb.ts";
@@ -29,8 +31,7 @@ export interface ForgeryResult {
   readonly reason: string;
 }
 
-/** Forges one envelope and delivers it. */
-export async function forge({ apiUrl, sender, recipient }: ForgeryTarget): Promise<ForgeryResult> {
+async function forge({ apiUrl, sender, recipient }: ForgeryTarget): Promise<ForgeryResult> {
   const env = fetchEnvironment();
   const { published } = await nodeClients(env, apiUrl).keySets.getKeySet({
     address: recipient,
@@ -56,3 +57,5 @@ export async function forge({ apiUrl, sender, recipient }: ForgeryTarget): Promi
     reason: RejectionReasonSchema.value[result?.rejectionReason ?? 0]?.localName ?? "",
   };
 }
+
+process.stdout.write(JSON.stringify(await forge(JSON.parse(await text(process.stdin)) as ForgeryTarget)));

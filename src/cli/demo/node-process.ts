@@ -5,8 +5,9 @@ import { once } from "node:events";
 import { openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { extname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 
 /** A running node. */
 export interface NodeProcess {
@@ -31,6 +32,11 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** Path of a module beside another: TypeScript in a checkout, JavaScript in the published package. */
+export function sibling(moduleUrl: string, name: string): string {
+  return fileURLToPath(new URL(`${name}${extname(moduleUrl)}`, moduleUrl));
+}
+
 /**
  * Starts a node and waits until it answers.
  *
@@ -46,8 +52,6 @@ export async function startNode(options: {
 }): Promise<NodeProcess> {
   const { domain, port, folder, resolve, difficulty } = options;
   const log = openSync(join(folder, "node.log"), "a", 0o600);
-  const entry = process.argv[1];
-  if (entry === undefined) throw new Error("the demo does not know how it was started");
   const flags = [
     ["--dev"],
     ["--domain", domain],
@@ -59,7 +63,9 @@ export async function startNode(options: {
     ["--log-format", "json"],
     ...Array.from(resolve, ([name, origin]) => ["--resolve", `${name}=${origin.origin}`]),
   ].flat();
-  const child = spawn(process.execPath, [entry, "serve", ...flags], { stdio: ["ignore", log, log] });
+  const child = spawn(process.execPath, [sibling(import.meta.url, "../main"), "serve", ...flags], {
+    stdio: ["ignore", log, log],
+  });
   const origin = `http://127.0.0.1:${port}`;
   try {
     await untilHealthy(child, origin);

@@ -9,6 +9,7 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseEnv } from "node:util";
 import { create } from "@bufbuild/protobuf";
@@ -22,10 +23,8 @@ import {
 import { RejectionReason } from "../../../gen/keypears/v1/share_service_pb.ts";
 import {
   type Account,
-  ClientError,
   createAccount,
   DeliveryState,
-  type Environment,
   openAccount,
   type SignedIn,
 } from "../../client/index.ts";
@@ -33,10 +32,10 @@ import { randomBytes, toBase64, toHex, utf8 } from "../../crypto/bytes.ts";
 import { mineStamp, stampKey } from "../../crypto/stamp.ts";
 import { parseEnvelope } from "../../protocol/envelope.ts";
 import { openShare, sealShare } from "../../protocol/seal.ts";
-import { nodeEnvironment } from "../environment.ts";
+import { type NodeEnvironment, nodeEnvironment } from "../environment.ts";
 import { type Finding, type Needle, searchDisk } from "./disk-search.ts";
 import type { ForgeryResult, ForgeryTarget } from "./forger.ts";
-import { freePort, type NodeProcess, startNode } from "./node-process.ts";
+import { freePort, type NodeProcess, sibling, startNode } from "./node-process.ts";
 
 /** What the demo found; it succeeded if all is as it should be. */
 export interface DemoReport {
@@ -97,6 +96,7 @@ export async function runDemo(
   const { signal } = options;
   const folder = await mkdtemp(join(tmpdir(), "keypears-demo-"));
   const nodes: NodeProcess[] = [];
+  let env: NodeEnvironment | undefined;
   try {
     const content = options.file === undefined ? generateEnvFile() : await readFile(options.file);
     const name = options.file === undefined ? ".env" : basename(options.file);
@@ -109,7 +109,7 @@ export async function runDemo(
     if (!acme || !partner) throw new Error("there are not two nodes");
     narrator.end(`acme.test at ${acme.origin}, partner.test at ${partner.origin}`, true);
 
-    const env = nodeEnvironment({ resolve: resolution(nodes) });
+    env = nodeEnvironment({ resolve: resolution(nodes) });
     narrator.begin(
       "making alice@acme.test and bob@partner.test: four key pairs each, sealed under their passwords",
     );
@@ -171,6 +171,7 @@ export async function runDemo(
       elapsed_ms: Math.round(performance.now() - started),
     };
   } finally {
+    env?.close();
     await Promise.all(nodes.map((node) => node.stop()));
     await rm(folder, { recursive: true, force: true });
   }
@@ -200,7 +201,7 @@ function resolution(nodes: readonly NodeProcess[]): ReadonlyMap<string, URL> {
 }
 
 async function makePerson(
-  env: Environment,
+  env: NodeEnvironment,
   address: string,
   node: NodeProcess,
   signal: AbortSignal,
@@ -229,7 +230,7 @@ async function opensTo(account: Account, shareId: Uint8Array, expected: Uint8Arr
 }
 
 /** Bob's node has to refuse the changed envelope, and Bob's client too if the node were the one that changed it. */
-async function refusesTampering(env: Environment, alice: Person, bob: Person): Promise<boolean> {
+async function refusesTampering(env: NodeEnvironment, alice: Person, bob: Person): Promise<boolean> {
   const sender = (await alice.account.keyRing()).at(-1);
   const recipient = (await bob.account.keyRing()).at(-1);
   if (!sender || !recipient) throw new Error("there are no keys");
@@ -261,7 +262,7 @@ async function refusesTampering(env: Environment, alice: Person, bob: Person): P
 
 /** Takes an envelope to Bob's node with a good stamp, as any carrier may. */
 async function deliverDirectly(
-  env: Environment,
+  env: NodeEnvironment,
   bob: Person,
   envelope: Envelope,
 ): Promise<DeliveryResult | undefined> {
@@ -288,16 +289,13 @@ async function refusesForgery(bob: Person, signal: AbortSignal): Promise<boolean
 }
 
 async function forgeInAnotherProcess(target: ForgeryTarget, signal: AbortSignal): Promise<ForgeryResult> {
-  const entry = process.argv[1];
-  if (entry === undefined) throw new Error("the demo does not know how it was started");
-  const child = spawn(process.execPath, [entry, "demo", "--forge", JSON.stringify(target)], {
-    stdio: ["ignore", "pipe", "inherit"],
+  const child = spawn(process.execPath, [sibling(import.meta.url, "./forger")], {
+    stdio: ["pipe", "pipe", "inherit"],
     signal,
   });
-  const chunks: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
-  await once(child, "close");
-  return JSON.parse(Buffer.concat(chunks).toString("utf8")) as ForgeryResult;
+  child.stdin.end(JSON.stringify(target));
+  const [answer] = await Promise.all([text(child.stdout), once(child, "close")]);
+  return JSON.parse(answer) as ForgeryResult;
 }
 
 /** Everything that must be on no server. */
@@ -336,9 +334,4 @@ function generateEnvFile(): Buffer {
     "FEATURE_FLAGS=fast-checkout,new-search",
   ];
   return Buffer.from(`${lines.join("\n")}\n`, "utf8");
-}
-
-/** For reports of errors: the reason, where the error has one. */
-export function reasonOf(error: unknown): string {
-  return error instanceof ClientError ? `${error.reason}: ${error.message}` : String(error);
 }
