@@ -2,6 +2,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ContactState, type WatchSharesResponse } from "../../gen/keypears/v1/share_service_pb.ts";
 import { buildKeySet, parseKeySetBody } from "../../src/protocol/key-set.ts";
+import { createAccountEvents } from "../../src/services/events.ts";
 import { MAX_STREAMS_PER_ACCOUNT } from "../../src/services/watch.ts";
 import {
   createPerson,
@@ -153,6 +154,9 @@ describe("watching shares", () => {
     await stream.next();
     await rotate(3, second);
     expect(await stream.event()).toMatchObject({ case: "notice", value: { kind: 1, keySetNumber: 3 } });
+    // Told once: what comes next is something else.
+    await deliver(node, alice, { ...bob, keySet: second.keySet });
+    expect(sequenceOf(await stream.event())).toBe(1n);
     await stream.close();
   });
 
@@ -172,19 +176,32 @@ describe("a stream of shares ends", () => {
     const patient = await startNode({ watchPollMs: 1_000_000, watchKeepAliveMs: 1_000_000 });
     const carol = await createPerson(patient, "carol@acme.test");
     const phone = await logIn(patient, carol, "phone");
-    const [ended, going] = [watch(phone), watch(carol)];
-    await ended.next();
+    const { stores } = patient.context;
+    let looks = 0;
+    const after: typeof stores.received.after = (...query) => {
+      looks += 1;
+      return stores.received.after(...query);
+    };
+    const context = { stores: { ...stores, received: { ...stores.received, after } } };
+    const ended = watch({ ...phone, ...patient.as({ token: phone.token, context }) }).end();
+    const going = watch(carol);
     await going.next();
+    // Has looked, found nothing, and waits: only an event can wake it.
+    await expect.poll(() => looks, { timeout: 30_000 }).toBe(1);
     await carol.accounts.revokeSession({ sessionId: phone.sessionId });
-    expect(await ended.end()).toMatchObject({
-      before: [],
-      code: "Unauthenticated",
-      reason: "SESSION_INVALID",
-    });
+    expect(await ended).toMatchObject({ before: [], code: "Unauthenticated", reason: "SESSION_INVALID" });
     await deliver(patient, carol, carol);
     expect(sequenceOf(await going.event())).toBe(1n);
     await going.close();
     await patient.close();
+  });
+
+  it("when its session is revoked while its reader is slow, before the rest of a page", async () => {
+    for (let i = 0; i < 3; i++) await deliver(node, alice, bob);
+    const stream = watch(bob);
+    expect(sequenceOf(await stream.event())).toBe(1n);
+    await bob.accounts.logOut({});
+    expect(await stream.end()).toMatchObject({ before: [], reason: "SESSION_INVALID" });
   });
 
   it("when another process revoked its session, at the next poll", async () => {
@@ -248,6 +265,30 @@ describe("a stream of shares ends", () => {
       )
       .toBe("open");
   });
+});
+
+it("a stream whose reader goes away listens no more, read on or not", async () => {
+  const hub = createAccountEvents();
+  const listening = new Set<() => void>();
+  const events: typeof hub = {
+    ...hub,
+    listen(accountId, listener) {
+      const stop = hub.listen(accountId, listener);
+      listening.add(stop);
+      return () => {
+        listening.delete(stop);
+        stop();
+      };
+    },
+  };
+  const counted = await startNode({ events });
+  const carol = await createPerson(counted, "carol@acme.test");
+  const leaving = new AbortController();
+  await watch(carol, 0n, leaving.signal).next();
+  expect(listening.size).toBe(1);
+  leaving.abort();
+  await expect.poll(() => listening.size, { timeout: 30_000 }).toBe(0);
+  await counted.close();
 });
 
 /** A node in which no event is ever told, as if another process had made every change. */
