@@ -11,6 +11,7 @@ import type { Clock } from "../clock.ts";
 import { randomBytes, toHex } from "../crypto/bytes.ts";
 import type { Logger } from "../logger.ts";
 import { DELIVERY_WINDOW_MS, MAX_DELIVERY_ENVELOPES, MAX_REQUEST_BYTES } from "../protocol/limits.ts";
+import { sameBytes } from "../protocol/strict-message.ts";
 import type { DeliveryUpdate, EnvelopeRecord, LeasedDelivery, OutboxStore } from "../storage/stores.ts";
 import { backoff } from "./backoff.ts";
 import { PeerError } from "./errors.ts";
@@ -244,14 +245,28 @@ function interpret(
   now: number,
   random: () => number,
 ): DeliveryUpdate {
-  switch (result?.outcome) {
+  if (result === undefined || !decides(result, one.envelope)) {
+    const message = printable(result?.message ?? "") || "the answer leaves open what became of the share";
+    return retryOrFail(one, message, result?.retryAfterMs, now, random);
+  }
+  return result.outcome === DeliveryOutcome.REJECTED
+    ? { kind: "rejected", reason: result.rejectionReason, message: printable(result.message) }
+    : { kind: "delivered" };
+}
+
+/**
+ * Whether a result ends a delivery. It has to name the share: a peer that mixes up its answers must not make one share pass
+ * for another. Only what was too malformed to have an id is refused without one.
+ */
+function decides({ outcome, shareId }: DeliveryResult, envelope: EnvelopeRecord): boolean {
+  switch (outcome) {
     case DeliveryOutcome.ACCEPTED:
     case DeliveryOutcome.DUPLICATE:
-      return { kind: "delivered" };
+      return sameBytes(shareId, envelope.shareId);
     case DeliveryOutcome.REJECTED:
-      return { kind: "rejected", reason: result.rejectionReason, message: printable(result.message) };
+      return shareId.length === 0 || sameBytes(shareId, envelope.shareId);
     default:
-      return retryOrFail(one, printable(result?.message ?? ""), result?.retryAfterMs, now, random);
+      return false;
   }
 }
 

@@ -101,10 +101,32 @@ describe("delivering what waits in the outbox", () => {
 
   it("takes DUPLICATE for a success", async () => {
     const { start, send, reaches } = await acme(async (_domain, envelopes) =>
-      envelopes.map(() => create(DeliveryResultSchema, { outcome: DeliveryOutcome.DUPLICATE })),
+      envelopes.map((envelope) => ({ ...accepted(envelope), outcome: DeliveryOutcome.DUPLICATE })),
     );
     const shareId = await send();
     start();
+    await reaches(shareId, "DELIVERED");
+  });
+
+  it.each([
+    ["another share's", (own: Uint8Array) => own.toReversed()],
+    ["no", () => new Uint8Array()],
+  ])("takes no success for its own that comes under %s id, and tries again", async (_, bend) => {
+    let honest = false;
+    const { state, start, send, status, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(accepted).map((one) => (honest ? one : { ...one, shareId: bend(one.shareId) })),
+    );
+    const shareId = await send();
+    start();
+    await vi.waitFor(async () => {
+      expect(await status(shareId)).toMatchObject({
+        state: "QUEUED",
+        attempts: 1,
+        message: "the answer leaves open what became of the share",
+      });
+    });
+    honest = true;
+    state.now += DAY;
     await reaches(shareId, "DELIVERED");
   });
 

@@ -28,11 +28,17 @@ export interface Host {
   readonly trapPort: number;
   /** Requests by domain or label, and connections to the trap. */
   counts(): { readonly requests: Readonly<Record<string, number>>; readonly trapped: number };
+  /** Lies no more for domains with this label. */
+  reform(label: string): void;
+  /** Ends every connection that is open. */
+  cutConnections(): void;
 }
 
 interface Lie {
   readonly response: ServerResponse;
-  readonly origin: string;
+  /** What was asked for. */
+  readonly url: string;
+  /** Origin of the trap. */
   readonly trap: string;
 }
 
@@ -73,7 +79,7 @@ const DOCUMENT_LIES: Readonly<Record<string, (lie: Lie) => void>> = {
     redirect(lie, `${lie.trap.replace("127.0.0.1", "loopback.example")}/`),
   "redirect-to-file": (lie) => redirect(lie, "file:///etc/passwd"),
   "redirect-with-credentials": (lie) => redirect(lie, "https://user:word@other.example/"),
-  "redirect-in-circles": (lie) => redirect(lie, `${lie.origin}/.well-known/keypears.json`),
+  "redirect-in-circles": (lie) => redirect(lie, lie.url),
   "api-at-private-address": ({ response }) => document(response, "https://192.168.1.1/api"),
   "api-with-credentials": ({ response }) => document(response, "https://user:word@api.example/api"),
   "api-at-loopback-name": ({ response, trap }) =>
@@ -110,6 +116,7 @@ const CALL_LIES: Readonly<Record<string, (lie: Lie) => void>> = {
 /** Results of deliveries that are lies, by the label of the domain. */
 const RESULT_LIES: Readonly<Record<string, (honest: DeliveryResult[]) => DeliveryResult[]>> = {
   "too-few-results": () => [],
+  "penitent-results": () => [],
   "too-many-results": (honest) => [...honest, ...honest],
   "other-ids": (honest) => honest.map((result) => ({ ...result, shareId: randomBytes(32) })),
   "no-ids": (honest) => honest.map((result) => ({ ...result, shareId: new Uint8Array() })),
@@ -158,6 +165,7 @@ export async function startHost(
   apiOrigin: string | undefined,
 ): Promise<Host> {
   const requests: Record<string, number> = {};
+  const reformed = new Set<string>();
   let trapped = 0;
   const trap = http.createServer((_request, response) => void response.end("{}"));
   trap.on("connection", () => trapped++);
@@ -180,7 +188,8 @@ export async function startHost(
               outcome: DeliveryOutcome.ACCEPTED,
             }),
           );
-          const lie = RESULT_LIES[context.requestHeader.get("x-label") ?? ""];
+          const label = context.requestHeader.get("x-label") ?? "";
+          const lie = reformed.has(label) ? undefined : RESULT_LIES[label];
           return { results: lie === undefined ? honest : lie(honest) };
         },
       });
@@ -190,7 +199,8 @@ export async function startHost(
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const scheme = listen.credentials === undefined ? "http" : "https";
     const origin = `${scheme}://${listen.address}:${port}`;
-    const lie = { response, origin, trap: `http://127.0.0.1:${trapPort}` };
+    const url = `${scheme}://${request.headers.host}${request.url}`;
+    const lie = { response, url, trap: `http://127.0.0.1:${trapPort}` };
     const [, label = "", rest = ""] = /^\/([\w-]+)\/api(\/.*)$/.exec(request.url ?? "") ?? [];
     const domain = (request.headers.host ?? "").replace(/:\d+$/, "");
     const counted = label === "" ? domain : label;
@@ -200,7 +210,7 @@ export async function startHost(
       const lying = DOCUMENT_LIES[name];
       if (lying === undefined) document(response, `${apiOrigin ?? origin}/${name}/api`);
       else lying(lie);
-    } else if (CALL_LIES[label] !== undefined) {
+    } else if (CALL_LIES[label] !== undefined && !reformed.has(label)) {
       CALL_LIES[label](lie);
     } else {
       request.url = rest;
@@ -213,7 +223,13 @@ export async function startHost(
       ? http.createServer(answer)
       : https.createServer({ ...listen.credentials, minVersion: "TLSv1.3" }, answer);
   const port = await listening(server, listen.address, listen.port);
-  return { port, trapPort, counts: () => ({ requests, trapped }) };
+  return {
+    port,
+    trapPort,
+    counts: () => ({ requests, trapped }),
+    reform: (label) => void reformed.add(label),
+    cutConnections: () => server.closeAllConnections(),
+  };
 }
 
 function listening(server: http.Server | https.Server, address: string, port: number): Promise<number> {

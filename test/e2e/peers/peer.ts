@@ -68,6 +68,14 @@ const commands = {
     return host?.counts() ?? { requests: {}, trapped: 0 };
   },
 
+  async reform(options: { readonly label: string }): Promise<void> {
+    host?.reform(options.label);
+  },
+
+  async cutConnections(): Promise<void> {
+    host?.cutConnections();
+  },
+
   /** Makes an envelope; answers with its number and what it was named by its maker. */
   async make(order: EnvelopeOrder): Promise<{ index: number; shareId: Uint8Array }> {
     const { apiUrl, sender: address, recipient, bend = "nothing", keys = 0 } = order;
