@@ -14,10 +14,13 @@ export interface NodeProcess {
   readonly domain: string;
   readonly origin: string;
   readonly folder: string;
+  readonly pid: number;
   /** Asks it to end and waits until it has. */
   stop(): Promise<void>;
 }
 
+/** The tool's way in, at the root of a checkout and of the published package. */
+const BIN = fileURLToPath(new URL("../../../bin/keypears.js", import.meta.url));
 /** How long a node may take to answer, in milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 
@@ -63,7 +66,7 @@ export async function startNode(options: {
     ["--log-format", "json"],
     ...Array.from(resolve, ([name, origin]) => ["--resolve", `${name}=${origin.origin}`]),
   ].flat();
-  const child = spawn(process.execPath, [sibling(import.meta.url, "../main"), "serve", ...flags], {
+  const child = spawn(process.execPath, [BIN, "serve", ...flags], {
     stdio: ["ignore", log, log],
   });
   const origin = `http://127.0.0.1:${port}`;
@@ -76,7 +79,7 @@ export async function startNode(options: {
       cause: error,
     });
   }
-  return { domain, origin, folder, stop: () => stop(child) };
+  return { domain, origin, folder, pid: child.pid ?? 0, stop: () => stop(child) };
 }
 
 async function untilHealthy(child: ChildProcess, origin: string): Promise<void> {
