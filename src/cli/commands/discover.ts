@@ -35,7 +35,7 @@ export const run: Run = async (context, [text]) => {
     );
     const result = {
       domain,
-      document,
+      document: { ...document, apiUrl: document.apiUrl.href },
       apiUrl: document.apiUrl.href,
       documentVersion: document.version,
       fetchedUrl,

@@ -12,6 +12,8 @@ const DEVICE = [
 const PASSWORDS =
   "A password comes from a prompt, from KEYPEARS_PASSWORD, or from standard input with --password-stdin; never from an argument.";
 
+const REMEMBERED = "The profile remembers --resolve, if it is given.";
+
 /** `account …` */
 export const ACCOUNT_COMMANDS: readonly CommandSpec[] = [
   {
@@ -23,7 +25,7 @@ export const ACCOUNT_COMMANDS: readonly CommandSpec[] = [
       "keypears account create alice@acme.example",
       "keypears account create alice@acme.example --profile work --password-stdin < password.txt",
     ],
-    notes: PASSWORDS,
+    notes: `${PASSWORDS} ${REMEMBERED}`,
     password: true,
     load: async () => (await import("./create.ts")).run,
   },
@@ -39,7 +41,7 @@ export const ACCOUNT_COMMANDS: readonly CommandSpec[] = [
       ],
     ],
     examples: ["keypears account login alice@acme.example"],
-    notes: PASSWORDS,
+    notes: `${PASSWORDS} ${REMEMBERED}`,
     password: true,
     load: async () => (await import("./login.ts")).run,
   },
