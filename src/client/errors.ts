@@ -82,7 +82,8 @@ export function toClientError(error: unknown): unknown {
   const info = error.findDetails(ErrorInfoSchema)[0];
   const violation = error.findDetails(BadRequestSchema)[0]?.fieldViolations[0];
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
-  const unreachable = error.code === Code.Unavailable || error.code === Code.DeadlineExceeded;
+  const unreachable =
+    error.code === Code.Unavailable || error.code === Code.DeadlineExceeded || isNetworkError(error);
   return new ClientError(
     info?.reason ?? (unreachable ? "NODE_UNREACHABLE" : "NODE_ANSWER_INVALID"),
     error.rawMessage,
@@ -94,6 +95,11 @@ export function toClientError(error: unknown): unknown {
       cause: error,
     },
   );
+}
+
+/** Whether no answer came at all: `fetch` says so with a TypeError (the Fetch standard, "network error"). */
+function isNetworkError(error: ConnectError): boolean {
+  return error.code === Code.Unknown && error.cause instanceof TypeError;
 }
 
 /** Runs a call and turns what it throws into a ClientError. */

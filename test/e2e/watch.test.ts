@@ -1,5 +1,6 @@
 // Watching: a stream that tells of each new share once, over restarts of its node, until its session ends.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import {
   type Account,
@@ -78,6 +79,9 @@ describePair("a watch", (pair) => {
     const before = watching.shares();
 
     await partner.stop();
+    // Down for longer than the first attempts to connect again take.
+    expect(await reasonOf(bob.account.shares.list("received"))).toBe("NODE_UNREACHABLE");
+    await delay(2_500);
     await partner.start();
     const next = await sendToBob("after the restart");
 

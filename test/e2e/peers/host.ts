@@ -2,8 +2,8 @@
 // lie, in its discovery document or in what its methods answer. A domain with any other label is honest.
 
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import https from "node:https";
-import type { AddressInfo } from "node:net";
+import http2, { type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -34,8 +34,12 @@ export interface Host {
   cutConnections(): void;
 }
 
+type Request = IncomingMessage | Http2ServerRequest;
+/** What the two versions have in common, as far as it is used here. */
+type Response = ServerResponse;
+
 interface Lie {
-  readonly response: ServerResponse;
+  readonly response: Response;
   /** What was asked for. */
   readonly url: string;
   /** Origin of the trap. */
@@ -196,13 +200,15 @@ export async function startHost(
     },
   });
 
-  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+  const answer = (request: Request, given: ServerResponse | Http2ServerResponse): void => {
+    const response = given as Response;
     const scheme = listen.credentials === undefined ? "http" : "https";
     const origin = `${scheme}://${listen.address}:${port}`;
-    const url = `${scheme}://${request.headers.host}${request.url}`;
+    const authority = ("authority" in request ? request.authority : undefined) ?? request.headers.host ?? "";
+    const url = `${scheme}://${authority}${request.url}`;
     const lie = { response, url, trap: `http://127.0.0.1:${trapPort}` };
     const [, label = "", rest = ""] = /^\/([\w-]+)\/api(\/.*)$/.exec(request.url ?? "") ?? [];
-    const domain = (request.headers.host ?? "").replace(/:\d+$/, "");
+    const domain = authority.replace(/:\d+$/, "");
     const counted = label === "" ? domain : label;
     requests[counted] = (requests[counted] ?? 0) + 1;
     const name = domain.split(".", 1)[0] ?? "";
@@ -218,21 +224,28 @@ export async function startHost(
       answerCall(request, response);
     }
   };
-  const server =
+  const server: NetServer =
     listen.credentials === undefined
       ? http.createServer(answer)
-      : https.createServer({ ...listen.credentials, minVersion: "TLSv1.3" }, answer);
+      : http2.createSecureServer({ ...listen.credentials, minVersion: "TLSv1.3", allowHTTP1: true }, answer);
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.on("close", () => sockets.delete(socket));
+  });
   const port = await listening(server, listen.address, listen.port);
   return {
     port,
     trapPort,
     counts: () => ({ requests, trapped }),
     reform: (label) => void reformed.add(label),
-    cutConnections: () => server.closeAllConnections(),
+    cutConnections() {
+      for (const socket of sockets) socket.destroy();
+    },
   };
 }
 
-function listening(server: http.Server | https.Server, address: string, port: number): Promise<number> {
+function listening(server: NetServer, address: string, port: number): Promise<number> {
   // What a connection dies of is the other side's business.
   server.on("clientError", (_error, socket) => socket.destroy());
   return new Promise((resolve, reject) => {
@@ -241,12 +254,12 @@ function listening(server: http.Server | https.Server, address: string, port: nu
   });
 }
 
-function document(response: ServerResponse, apiUrl: string): void {
+function document(response: Response, apiUrl: string): void {
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify({ version: 1, apiUrl }));
 }
 
-function message(response: ServerResponse, bytes: Uint8Array): void {
+function message(response: Response, bytes: Uint8Array): void {
   response.setHeader("content-type", "application/proto");
   response.end(bytes);
 }
@@ -255,7 +268,7 @@ function redirect({ response }: Lie, location: string): void {
   response.writeHead(307, { location }).end();
 }
 
-function endless(response: ServerResponse): void {
+function endless(response: Response): void {
   const more = () => {
     while (!response.destroyed && response.write(Buffer.alloc(64 * 1024, 0x20)));
   };
@@ -263,7 +276,7 @@ function endless(response: ServerResponse): void {
   more();
 }
 
-function drip(response: ServerResponse): void {
+function drip(response: Response): void {
   const timer = setInterval(() => response.write(" "), 100);
   response.on("close", () => clearInterval(timer));
 }
