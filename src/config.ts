@@ -62,7 +62,7 @@ export class ConfigError extends Error {
 export interface OptionDescription extends Omit<Option<unknown>, "parse" | "default"> {
   /** The flag without its dashes, and the key in the file. */
   readonly name: string;
-  /** The environment variable; of a repeatable option, with commas between its values. */
+  /** The environment variable; of a repeatable option, with commas or spaces between its values. */
   readonly env: string;
 }
 
@@ -186,7 +186,7 @@ function valuesOf<Name extends OptionName>(
   const fromEnv = sources.env[envName(name)] || undefined;
   const candidates: readonly (readonly [where: string, value: unknown])[] = [
     [`--${name}`, sources.flags[name] ?? sources.flags[camelCase(name)]],
-    [envName(name), option.repeatable ? fromEnv?.split(",") : fromEnv],
+    [envName(name), option.repeatable ? fromEnv?.trim().split(/[\s,]+/) : fromEnv],
     [`"${name}" in the configuration file`, sources.file[name]],
   ];
   const [where, value] = candidates.find((candidate) => candidate[1] !== undefined) ?? ["", []];

@@ -4,7 +4,7 @@
 // is counted.
 
 import net from "node:net";
-import tls from "node:tls";
+import type { ConnectionOptions, SecureContext, TLSSocket } from "node:tls";
 import type { ConnectionPolicy } from "./connection-policy.ts";
 import { PeerError } from "./errors.ts";
 
@@ -52,12 +52,19 @@ const CONNECT_TIMEOUT_MS = 5_000;
 /** Makes the dialer that all of a node's outgoing connections share. */
 export function createDialer(options: DialerOptions): Dialer {
   const { policy, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
-  // Shared, because reading the authorities takes milliseconds.
-  const secureContext = tls.createSecureContext({
-    minVersion: "TLSv1.3",
-    ...(options.trustedCertificates === undefined ? {} : { ca: [...options.trustedCertificates] }),
-    ...(options.requirePostQuantum === true ? { ecdhCurve: POST_QUANTUM_GROUP } : {}),
-  });
+  // Shared, because reading the authorities takes milliseconds; and made when it is needed, which a command in development
+  // never does.
+  let sharedContext: SecureContext | undefined;
+  const secureContext = (): SecureContext => {
+    sharedContext ??= process.getBuiltinModule("node:tls").createSecureContext({
+      minVersion: "TLSv1.3",
+      ...(options.trustedCertificates === undefined ? {} : { ca: [...options.trustedCertificates] }),
+      ...(options.requirePostQuantum === true ? { ecdhCurve: POST_QUANTUM_GROUP } : {}),
+    });
+    return sharedContext;
+  };
+  const connectSecurely = (settings: ConnectionOptions): TLSSocket =>
+    process.getBuiltinModule("node:tls").connect({ ...settings, secureContext: secureContext() });
   const counts = new Map<string, number>();
   const sockets = new Set<net.Socket>();
 
@@ -67,11 +74,10 @@ export function createDialer(options: DialerOptions): Dialer {
     const socket =
       scheme === "http"
         ? net.connect({ host, port, lookup: policy.lookup })
-        : tls.connect({
+        : connectSecurely({
             host,
             port,
             lookup: policy.lookup,
-            secureContext,
             ALPNProtocols: [...protocols],
             // Said here so that NODE_TLS_REJECT_UNAUTHORIZED=0 in the environment cannot take it away.
             rejectUnauthorized: true,
@@ -112,9 +118,13 @@ export function createDialer(options: DialerOptions): Dialer {
 
 /** The TLS group that a connected socket agreed on, such as "X25519MLKEM768"; empty in cleartext. */
 export function tlsGroup(socket: net.Socket): string {
-  if (!(socket instanceof tls.TLSSocket)) return "";
+  if (!isSecure(socket)) return "";
   const info = socket.getEphemeralKeyInfo();
   return info !== null && "name" in info && typeof info.name === "string" ? info.name : "";
+}
+
+function isSecure(socket: net.Socket): socket is TLSSocket {
+  return "encrypted" in socket && socket.encrypted === true;
 }
 
 /**
