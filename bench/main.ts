@@ -6,6 +6,8 @@ import { type Bench, type BenchResult, machine, toTable } from "./result.ts";
 /** Benchmarks by name, each loaded only when it is run. */
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   cli: () => import("./cli.ts"),
+  crypto: () => import("./crypto.ts"),
+  hash: () => import("./hash.ts"),
   send: () => import("./send.ts"),
 };
 
