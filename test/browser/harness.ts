@@ -14,6 +14,8 @@ import { build } from "esbuild";
 export interface BrowserRunOptions {
   /** Milliseconds from start to result, the browser's own start included; 60,000 unless given. */
   readonly timeoutMs?: number;
+  /** What the module finds in `location.search`. */
+  readonly parameters?: Readonly<Record<string, string>>;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -63,7 +65,8 @@ export async function runInBrowser(entryPath: string, options: BrowserRunOptions
   const server = await serve(bundle, outcome);
   const profile = await mkdtemp(join(tmpdir(), "keypears-browser-"));
   const { port } = server.address() as AddressInfo;
-  const browser = startChromium(chromium, profile, `http://127.0.0.1:${port}/`, outcome);
+  const page = new URL(`http://127.0.0.1:${port}/?${new URLSearchParams(options.parameters)}`);
+  const browser = startChromium(chromium, profile, page.href, outcome);
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS;
   const timer = setTimeout(() => outcome.reject(new Error(`no result within ${timeoutMs} ms`)), timeoutMs);
   try {
@@ -113,11 +116,12 @@ const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 
 async function serve(bundle: Uint8Array, outcome: Outcome): Promise<Server> {
   const server = createServer((request, response) => {
-    if (request.url === "/") {
+    const [path] = (request.url ?? "").split("?", 1);
+    if (path === "/") {
       response.setHeader("content-type", "text/html").end(PAGE);
-    } else if (request.url === "/bundle.js") {
+    } else if (path === "/bundle.js") {
       response.setHeader("content-type", "text/javascript").end(bundle);
-    } else if (request.url === "/outcome" && request.method === "POST") {
+    } else if (path === "/outcome" && request.method === "POST") {
       readOutcome(request).then(outcome.resolve, outcome.reject);
       request.once("end", () => response.end());
     } else {
