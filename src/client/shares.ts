@@ -15,7 +15,7 @@ import {
 } from "../../gen/keypears/v1/share_service_pb.ts";
 import { stampKey } from "../crypto/stamp.ts";
 import { parseAddress } from "../protocol/address.ts";
-import { parseEnvelope } from "../protocol/envelope.ts";
+import { type ParsedEnvelope, parseEnvelope } from "../protocol/envelope.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { type ParsedKeySet, verifyKeySet } from "../protocol/key-set.ts";
 import type { ShareContent } from "../protocol/payload.ts";
@@ -177,10 +177,11 @@ export function createShares(context: SharesContext): Shares {
       throw new ClientError("NODE_ANSWER_INVALID", "the node's answer lacks a part of the share");
     }
     const parsed = parseEnvelope(envelope);
-    if (!sameBytes(parsed.shareId, shareId))
-      throw new ClientError("NODE_ANSWER_INVALID", "the node gave another share");
-    const ring = await keyRing();
     const own = parsed.sender === address;
+    const inBox = box === "sent" ? own : parsed.recipient === address;
+    if (!sameBytes(parsed.shareId, shareId) || !inBox || !describes(summary, parsed))
+      throw new ClientError("NODE_ANSWER_INVALID", "the node gave another share, or described it wrongly");
+    const ring = await keyRing();
     const sender = own ? numbered(ring, parsed.senderKeyNumber).keySet : readSender(senderKeySet, parsed);
     const judged = own ? { standing: "pinned" as const, seen: [] } : await judge(sender, acceptSender);
     const wrap = parsed.header.wraps[box === "sent" ? 1 : 0];
@@ -283,11 +284,20 @@ function numbered(ring: KeyRing, number: number): OwnKeySet {
   return own;
 }
 
+/** Whether what a node says of a share is what its envelope says: people and programs go by it once the share is open. */
+function describes(summary: ShareSummary, envelope: ParsedEnvelope): boolean {
+  return (
+    sameBytes(summary.shareId, envelope.shareId) &&
+    summary.sender === envelope.sender &&
+    summary.recipient === envelope.recipient &&
+    summary.senderKeyNumber === envelope.senderKeyNumber &&
+    summary.createdAt === envelope.header.createdAt &&
+    summary.expiresAt === envelope.header.expiresAt
+  );
+}
+
 /** The sender's set as the node kept it: it has to be the one that the envelope names. */
-function readSender(
-  record: Parameters<typeof verifyKeySet>[0],
-  parsed: ReturnType<typeof parseEnvelope>,
-): ParsedKeySet {
+function readSender(record: Parameters<typeof verifyKeySet>[0], parsed: ParsedEnvelope): ParsedKeySet {
   const keySet = verifyKeySet(record);
   if (keySet.address !== parsed.sender || keySet.number !== parsed.senderKeyNumber) {
     throw new ClientError("NODE_ANSWER_INVALID", "the node gave the keys of another sender");
