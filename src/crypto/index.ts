@@ -1,5 +1,5 @@
 /**
- * The crypto layer: primitives in two tiers, and the protocol's constructions on them. No I/O, no protobuf; everything
+ * The crypto layer: primitives in three tiers, and the protocol's constructions on them. No I/O, no protobuf; everything
  * here runs in a browser.
  */
 
@@ -16,5 +16,6 @@ export * from "./password.ts";
 export * from "./primitives.ts";
 export { isMlKem768PublicKey, isX25519PublicKey } from "./public-keys.ts";
 export { openBox, SEALED_BOX_OVERHEAD, sealBox } from "./sealed-box.ts";
-export { loadTier, primitives } from "./select.ts";
+export { cryptoReport, loadTier, primitives, TIER_VARIABLE } from "./select.ts";
+export type { PrimitiveReport, TierStatus } from "./selection.ts";
 export * from "./stamp.ts";

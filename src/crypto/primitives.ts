@@ -60,6 +60,8 @@ export interface Ed25519 {
    * it (as Web Crypto asks) and older ones do not.
    */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  /** The same off the event loop, where the tier has other threads to do it on. */
+  verifyAside?(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>;
 }
 
 /** X25519 (RFC 7748 §5). */
@@ -78,6 +80,13 @@ export interface MlDsa65 {
   sign(seed: Uint8Array, message: Uint8Array, context?: Uint8Array): Uint8Array;
   /** Whether the signature holds; false for wrong lengths, context included. */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array, context?: Uint8Array): boolean;
+  /** The same off the event loop, where the tier has other threads to do it on. */
+  verifyAside?(
+    publicKey: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+    context?: Uint8Array,
+  ): Promise<boolean>;
 }
 
 /** What an encapsulation gives: the ciphertext to send and the secret that it carries. */
@@ -137,22 +146,17 @@ export interface Argon2idParameters {
   lanes: number;
 }
 
-/** The whole set. */
-export interface Primitives {
-  /** Which tier this is, for logs and benchmarks. */
+/** What hashes and derives: what every tier has. */
+export interface HashPrimitives {
+  /** Which tier this is, for logs and benchmarks; of the chosen primitives, the one that signs. */
   readonly tier: TierName;
-  readonly ed25519: Ed25519;
-  readonly x25519: X25519;
-  readonly mlDsa65: MlDsa65;
-  readonly mlKem768: MlKem768;
-  readonly aes256Gcm: Aes256Gcm;
   readonly blake3: Blake3;
-  /** HKDF-SHA-256, extract and expand (RFC 5869); `length` is 1 to 8,160 bytes, `info` at most 1,024. */
-  hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
   /** 32 bytes. */
   sha256(data: Uint8Array): Uint8Array;
   /** 64 bytes. */
   sha512(data: Uint8Array): Uint8Array;
+  /** HKDF-SHA-256, extract and expand (RFC 5869); `length` is 1 to 8,160 bytes, `info` at most 1,024. */
+  hkdfSha256(ikm: Uint8Array, salt: Uint8Array, info: Uint8Array, length: number): Uint8Array;
   /** Argon2id version 0x13 (RFC 9106); salt of at least 8 bytes, output of at least 4. Off the event loop if it can. */
   argon2id(
     password: Uint8Array,
@@ -162,5 +166,17 @@ export interface Primitives {
   ): Promise<Uint8Array>;
 }
 
-/** A set of implementations: OpenSSL through node:crypto, or plain JavaScript that runs anywhere. */
-export type TierName = "native" | "js";
+/** The whole set. */
+export interface Primitives extends HashPrimitives {
+  readonly ed25519: Ed25519;
+  readonly x25519: X25519;
+  readonly mlDsa65: MlDsa65;
+  readonly mlKem768: MlKem768;
+  readonly aes256Gcm: Aes256Gcm;
+}
+
+/** A primitive by the name of its field. */
+export type PrimitiveName = Exclude<keyof Primitives, "tier">;
+
+/** A set of implementations: OpenSSL through node:crypto, WebAssembly, or plain JavaScript that runs anywhere. */
+export type TierName = "native" | "wasm" | "js";

@@ -1,15 +1,13 @@
 import { describe, expect, test } from "vitest";
 import { fromHex, toHex, utf8 } from "../../src/crypto/bytes.ts";
-import { passesSelfTest } from "../../src/crypto/self-test.ts";
-import { js, native, tiers } from "./tiers.ts";
+import type { Blake3 } from "../../src/crypto/primitives.ts";
+import { passesSelfTest, passesSelfTests } from "../../src/crypto/self-test.ts";
+import { flipped } from "./assertions.ts";
+import { hashTiers, js, native, tiers } from "./tiers.ts";
 
 const hex = (text: string) => fromHex(text.replaceAll(" ", ""));
 
 describe.each(tiers)("the %s tier", (_, tier) => {
-  test("passes its self-test", () => {
-    expect(passesSelfTest(tier)).toBe(true);
-  });
-
   // RFC 8032 §7.1, tests 1 and 2.
   test.each([
     [
@@ -53,6 +51,12 @@ describe.each(tiers)("the %s tier", (_, tier) => {
     const sealed = tier.aes256Gcm.seal(zeros(32), zeros(12), zeros(16));
     expect(toHex(sealed)).toBe("cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
     expect(tier.aes256Gcm.open(zeros(32), zeros(12), sealed)).toEqual(zeros(16));
+  });
+});
+
+describe.each(hashTiers)("the %s tier", (_, tier) => {
+  test("passes its self-tests", () => {
+    expect(passesSelfTests(tier)).toBe(true);
   });
 
   // RFC 5869 §A.1.
@@ -103,17 +107,27 @@ test("the native tier hashes with 64 MiB of Argon2id as the reference does", asy
   );
 }, 60_000);
 
-test("a tier that computes one thing wrong fails the self-test", () => {
-  const wrong = { ...js, x25519: { ...js.x25519, publicKey: (secret: Uint8Array) => secret.slice() } };
-  expect(passesSelfTest(wrong)).toBe(false);
+test("an implementation that computes something wrong, or lacks it, fails its self-test", () => {
+  const wrong = { ...js.x25519, publicKey: (secret: Uint8Array) => secret.slice() };
+  expect(passesSelfTest("x25519", wrong)).toBe(false);
   const missing = {
-    ...js,
-    mlKem768: {
-      ...js.mlKem768,
-      publicKey: () => {
-        throw new Error("unsupported");
-      },
+    ...js.mlKem768,
+    decapsulate: () => {
+      throw new Error("unsupported");
     },
   };
-  expect(passesSelfTest(missing)).toBe(false);
+  expect(passesSelfTest("mlKem768", missing)).toBe(false);
+  expect(passesSelfTests({ ...js, x25519: wrong })).toBe(false);
+  expect(passesSelfTests({ ...js, mlKem768: missing })).toBe(false);
+});
+
+test("a BLAKE3 with one bit wrong in any of its modes fails its self-test", () => {
+  const { hash, keyed, deriveKey, hasher } = js.blake3;
+  const wrong: Partial<Blake3>[] = [
+    { hash: (...input) => flipped(hash(...input), 0) },
+    { keyed: (...input) => flipped(keyed(...input), 0) },
+    { deriveKey: (...input) => flipped(deriveKey(...input), 0) },
+    { hasher: () => hasher().update(Uint8Array.of(0)) },
+  ];
+  for (const mode of wrong) expect(passesSelfTest("blake3", { ...js.blake3, ...mode })).toBe(false);
 });

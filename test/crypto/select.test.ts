@@ -14,9 +14,10 @@ async function inFreshNode(prelude: string, code: string): Promise<unknown> {
   return JSON.parse(stdout);
 }
 
-test("the native tier is chosen where it exists, and both can be loaded by name", async () => {
+test("the native tier is chosen where it exists, and all can be loaded by name", async () => {
   expect(primitives().tier).toBe("native");
   expect((await loadTier("native"))?.tier).toBe("native");
+  expect((await loadTier("wasm"))?.tier).toBe("wasm");
   expect((await loadTier("js"))?.tier).toBe("js");
 });
 

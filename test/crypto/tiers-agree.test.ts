@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CryptoError } from "../../src/crypto/errors.ts";
 import { flipped } from "./assertions.ts";
-import { js, native } from "./tiers.ts";
+import { js, native, wasm } from "./tiers.ts";
 
 const seed32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
 const seed64 = fc.uint8Array({ minLength: 64, maxLength: 64 });
@@ -145,9 +145,11 @@ test(
 test("the tiers hash and derive to the same bytes", () => {
   fc.assert(
     fc.property(bytes, bytes, bytes, fc.integer({ min: 1, max: 300 }), (a, b, c, length) => {
-      expect(native.sha256(a)).toEqual(js.sha256(a));
-      expect(native.sha512(a)).toEqual(js.sha512(a));
-      expect(native.hkdfSha256(a, b, c, length)).toEqual(js.hkdfSha256(a, b, c, length));
+      for (const tier of [native, wasm]) {
+        expect(tier.sha256(a)).toEqual(js.sha256(a));
+        expect(tier.sha512(a)).toEqual(js.sha512(a));
+        expect(tier.hkdfSha256(a, b, c, length)).toEqual(js.hkdfSha256(a, b, c, length));
+      }
     }),
   );
 });
@@ -170,6 +172,7 @@ test(
         async (password, s, parameters, length) => {
           const expected = await js.argon2id(password, s, parameters, length);
           expect(await native.argon2id(password, s, parameters, length)).toEqual(expected);
+          expect(await wasm.argon2id(password, s, parameters, length)).toEqual(expected);
         },
       ),
       FEW,

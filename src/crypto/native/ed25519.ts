@@ -12,6 +12,7 @@ import {
   type PublicKeyImporter,
   plain,
   rawPublicKey,
+  verifyInThreadPool,
 } from "./node-crypto.ts";
 
 const SIGN_BIT = 0x80; // of the last byte: the sign of x (RFC 8032 §5.1.2)
@@ -32,10 +33,19 @@ export function nativeEd25519(crypto: NodeCrypto, importPublicKey: PublicKeyImpo
     publicKey: (seed) => rawPublicKey(crypto, "ed25519", seed),
     sign: (seed, message) => plain(crypto.sign(null, message, importPrivateKey(crypto, "ed25519", seed))),
     verify(publicKey, message, signature) {
-      if (!isCanonicalY(publicKey) || isSmallOrder(publicKey) || isSmallOrder(signature)) return false;
+      if (!isStrict(publicKey, signature)) return false;
       return crypto.verify(null, message, importPublicKey("ed25519", publicKey), signature);
     },
+    async verifyAside(publicKey, message, signature) {
+      if (!isStrict(publicKey, signature)) return false;
+      return verifyInThreadPool(crypto, message, importPublicKey("ed25519", publicKey), signature);
+    },
   };
+}
+
+/** What OpenSSL leaves out: A is canonical, and neither A nor R is of small order. */
+function isStrict(publicKey: Uint8Array, signature: Uint8Array): boolean {
+  return isCanonicalY(publicKey) && !isSmallOrder(publicKey) && !isSmallOrder(signature);
 }
 
 /** Whether y < p = 2^255 − 19; p and the 18 values above it are 0xed … 0xff, then 0xff throughout, then 0x7f. */

@@ -15,7 +15,6 @@ import { nativeX25519 } from "./x25519.ts";
 
 /** The tier, or null where node:crypto is missing or has no Argon2. The rest of what it has is for a self-test to say. */
 export async function createNativeTier(): Promise<Primitives | null> {
-  const blake3 = nativeBlake3(); // compiles on another thread while node:crypto loads on this one
   const crypto = findNodeCrypto();
   if (typeof crypto?.argon2 !== "function") return null;
   const importPublicKey = createPublicKeyImporter(crypto);
@@ -26,7 +25,7 @@ export async function createNativeTier(): Promise<Primitives | null> {
     mlDsa65: nativeMlDsa65(crypto, importPublicKey),
     mlKem768: nativeMlKem768(crypto, importPublicKey),
     aes256Gcm: nativeAes256Gcm(crypto),
-    blake3: await blake3,
+    blake3: await nativeBlake3(),
     ...nativeHashes(crypto),
   };
 }

@@ -9,6 +9,7 @@ import {
   type PublicKeyImporter,
   plain,
   rawPublicKey,
+  verifyInThreadPool,
 } from "./node-crypto.ts";
 
 /** ML-DSA-65 on node:crypto. */
@@ -22,6 +23,10 @@ export function nativeMlDsa65(crypto: NodeCrypto, importPublicKey: PublicKeyImpo
     verify(publicKey, message, signature, context) {
       const key = importPublicKey("ml-dsa-65", publicKey);
       return crypto.verify(null, message, { key, ...withContext(context) }, signature);
+    },
+    async verifyAside(publicKey, message, signature, context) {
+      const key = importPublicKey("ml-dsa-65", publicKey);
+      return verifyInThreadPool(crypto, message, { key, ...withContext(context) }, signature);
     },
   };
 }

@@ -63,6 +63,21 @@ export function createPublicKeyImporter(crypto: NodeCrypto): PublicKeyImporter {
   };
 }
 
+/** Verifies on libuv's threads. The message and the signature must not change until it is done. */
+export function verifyInThreadPool(
+  crypto: NodeCrypto,
+  message: Uint8Array,
+  key: nodeCryptoModule.KeyObject | nodeCryptoModule.VerifyKeyObjectInput,
+  signature: Uint8Array,
+): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    crypto.verify(null, message, key, signature, (error, valid) => {
+      if (error) reject(error);
+      else resolve(valid);
+    });
+  });
+}
+
 /** The same bytes as a plain Uint8Array: a Buffer would compare and slice differently from the other tiers'. */
 export function plain(bytes: Uint8Array | ArrayBuffer): Uint8Array {
   if (bytes instanceof ArrayBuffer) return new Uint8Array(bytes);
