@@ -92,7 +92,7 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   },
   CONTACT_UNCONFIRMED: {
     exitCode: EXIT.contactChanged,
-    next: "compare the fingerprint with the sender, then open it with --accept-sender",
+    next: "compare the fingerprint with the sender, then open it with --accept-sender FINGERPRINT",
   },
   CONTACT_FORK: {
     exitCode: EXIT.contactChanged,

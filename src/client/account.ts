@@ -12,9 +12,9 @@ import { type Contact, ContactDecision } from "../../gen/keypears/v1/contact_boo
 import { ContactState } from "../../gen/keypears/v1/share_service_pb.ts";
 import { wipe } from "../crypto/bytes.ts";
 import { parseAddress } from "../protocol/address.ts";
-import { fingerprint, sameFingerprint } from "../protocol/fingerprint.ts";
+import { fingerprint } from "../protocol/fingerprint.ts";
 import { createContactBook, pin } from "./contact-book.ts";
-import { type LookedUp, lookUp } from "./directory.ts";
+import { type LookedUp, lookUp, requireFingerprint } from "./directory.ts";
 import type { Environment } from "./environment.ts";
 import { ClientError, call } from "./errors.ts";
 import { type KeyRing, type KeyRingContext, loadKeyRing, resetKeys, rotateKeys } from "./key-ring.ts";
@@ -120,12 +120,7 @@ export function openAccount(env: Environment, signed: SignedIn): Account {
       call(async () => {
         const { canonical } = parseAddress(text);
         const found = await lookUp(env, canonical, (await book.find(canonical))?.pins ?? []);
-        if (compared !== undefined && !sameFingerprint(compared, fingerprint(found.keySet.hash))) {
-          throw new ClientError(
-            "FINGERPRINT_MISMATCH",
-            `the keys of ${canonical} have another fingerprint: pinned nothing`,
-          );
-        }
+        if (compared !== undefined) requireFingerprint(found.keySet, compared);
         let confirmed: Contact | undefined;
         await book.change(canonical, (contact) => {
           pin(contact, found.seen);

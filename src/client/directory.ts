@@ -7,6 +7,7 @@
 import type { Contact } from "../../gen/keypears/v1/contact_book_pb.ts";
 import { type KeySet, KeySetView } from "../../gen/keypears/v1/key_set_pb.ts";
 import { parseAddress } from "../protocol/address.ts";
+import { fingerprint, sameFingerprint } from "../protocol/fingerprint.ts";
 import { continues, follows, type ParsedKeySet, verifyKeySet } from "../protocol/key-set.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
 import type { Environment } from "./environment.ts";
@@ -26,6 +27,14 @@ export interface LookedUp {
   readonly firstContactDifficulty: number;
   readonly standing: Standing;
   /** Sets that may be pinned: all that were verified between the pin and the active one. */
+  readonly seen: readonly ParsedKeySet[];
+}
+
+/** What the pins say of the set that signed a share. */
+export interface Judgement {
+  /** `unconfirmed` where the sender's domain cannot be asked. */
+  readonly standing: Standing | "unconfirmed";
+  /** Sets that may be pinned. */
   readonly seen: readonly ParsedKeySet[];
 }
 
@@ -71,9 +80,11 @@ export async function lookUp(
       throw fork(address, "another key set under the number that is pinned");
     return found("pinned", [keySet]);
   }
-  const chain = readChain(address, await listKeySets(node, address, pin.number - 1), [pin]);
+  const listed = readChain(address, await listKeySets(node, address, pin.number - 1), pin.number, [pin]);
+  // A set that was published in between may stand behind the one that was active a moment ago.
+  const chain = listed.filter(({ set }) => set.number <= keySet.number);
   if (!sameBytes(chain.at(-1)?.set.hash ?? new Uint8Array(), keySet.hash)) {
-    throw fork(address, "a list of key sets that does not end in the active one");
+    throw fork(address, "a list of key sets without the active one");
   }
   return found(isVouched(chain, pin.number, keySet.number) ? "continued" : "changed", setsOf(chain));
 }
@@ -83,14 +94,13 @@ export async function lookUp(
  * sender's own domain.
  *
  * @param hash the set's hash as this account's node gave it.
- * @returns the standing, and sets that may be pinned; or `unconfirmed` where the sender's domain cannot be asked.
  * @throws ClientError CONTACT_FORK.
  */
 export async function judgeSender(
   env: Environment,
   sender: { readonly address: string; readonly number: number; readonly hash: Uint8Array },
   pins: readonly Pin[],
-): Promise<{ readonly standing: Standing | "unconfirmed"; readonly seen: readonly ParsedKeySet[] }> {
+): Promise<Judgement> {
   const { address, number, hash } = sender;
   const known = pins.find((pin) => pin.number === number);
   if (known) {
@@ -109,7 +119,7 @@ export async function judgeSender(
     return { standing: "unconfirmed", seen: [] };
   }
   const last = Math.max(number, nearest?.number ?? number);
-  const chain = readChain(address, published, pins).filter(({ set }) => set.number <= last);
+  const chain = readChain(address, published, first, pins).filter(({ set }) => set.number <= last);
   const signer = chain.find(({ set }) => set.number === number);
   if (!signer || !sameBytes(signer.set.hash, hash)) {
     throw fork(address, "another key set than the one that signed the share");
@@ -118,20 +128,39 @@ export async function judgeSender(
   return { standing: isVouched(chain, first, last) ? "continued" : "changed", seen: setsOf(chain) };
 }
 
+/**
+ * Requires that a set is the one whose fingerprint a person compared, in whatever spelling they typed it.
+ *
+ * @throws ClientError FINGERPRINT_MISMATCH; ProtocolError FINGERPRINT_INVALID for what is no fingerprint.
+ */
+export function requireFingerprint({ address, hash }: ParsedKeySet, compared: string): void {
+  if (sameFingerprint(compared, fingerprint(hash))) return;
+  throw new ClientError(
+    "FINGERPRINT_MISMATCH",
+    `the keys of ${address} have another fingerprint: nothing was done`,
+  );
+}
+
 /** A set of a chain, and whether the set before it vouches for it. */
 interface Link {
   readonly set: ParsedKeySet;
   readonly vouched: boolean;
 }
 
-/** Reads consecutive sets of an address, each following the one before, none contradicting a pin. */
-function readChain(address: string, published: readonly KeySet[], pins: readonly Pin[]): Link[] {
+/** Reads consecutive sets of an address from number `first` on, each following the one before, none contradicting a pin. */
+function readChain(
+  address: string,
+  published: readonly KeySet[],
+  first: number,
+  pins: readonly Pin[],
+): Link[] {
   const chain: Link[] = [];
   for (const record of published) {
     const set = verifyKeySet(record);
     const before = chain.at(-1)?.set;
     if (set.address !== address) throw fork(address, "key sets of another address");
-    if (before && !follows(before, set)) throw fork(address, "key sets that do not follow each other");
+    if (before ? !follows(before, set) : set.number !== first)
+      throw fork(address, "key sets that do not follow each other");
     const pin = pins.find(({ number }) => number === set.number);
     if (pin && !sameBytes(pin.hash, set.hash))
       throw fork(address, "another key set under a number that is pinned");

@@ -20,6 +20,7 @@ import { ProtocolError } from "../protocol/errors.ts";
  * - `CONTACT_CHANGED`: a contact's keys do not continue the pinned ones; a person has to confirm.
  * - `CONTACT_FORK`: a contact's keys contradict the pinned ones; refused.
  * - `CONTACT_UNCONFIRMED`: a first share's sender could not be checked at its own domain; a person has to confirm.
+ * - `FINGERPRINT_MISMATCH`: a contact's keys are not those whose fingerprint a person compared.
  * - `CONTACT_UNKNOWN`: no such entry in the contact book.
  * - `STAMP_TOO_HARD`: a recipient asks for more work than a sender has to do.
  */
@@ -33,6 +34,7 @@ export type ClientReason =
   | "CONTACT_CHANGED"
   | "CONTACT_FORK"
   | "CONTACT_UNCONFIRMED"
+  | "FINGERPRINT_MISMATCH"
   | "CONTACT_UNKNOWN"
   | "STAMP_TOO_HARD";
 

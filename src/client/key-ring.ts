@@ -21,6 +21,7 @@ import {
   publicKeysOf,
   verifyKeySet,
 } from "../protocol/key-set.ts";
+import { MAX_KEY_SET_NUMBER } from "../protocol/limits.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
 import type { Environment } from "./environment.ts";
 import { ClientError } from "./errors.ts";
@@ -95,7 +96,11 @@ export async function loadKeyRing(context: KeyRingContext): Promise<KeyRing> {
   return [first, ...rest];
 }
 
-/** All key sets of an address with numbers above `after`, in full, in ascending order. */
+/**
+ * All key sets of an address with numbers above `after`, in full, in the order in which the node gives them.
+ *
+ * @throws ClientError NODE_ANSWER_INVALID when there are more than an address can have: a node could go on for ever.
+ */
 export async function listKeySets(node: NodeClients, address: string, after: number): Promise<KeySet[]> {
   const keySets: PublishedKeySet[] = [];
   let pageToken = "";
@@ -107,6 +112,12 @@ export async function listKeySets(node: NodeClients, address: string, after: num
       pageToken,
     });
     keySets.push(...page.keySets);
+    if (keySets.length > MAX_KEY_SET_NUMBER) {
+      throw new ClientError(
+        "NODE_ANSWER_INVALID",
+        `the node of ${address} lists more key sets than there can be`,
+      );
+    }
     pageToken = page.keySets.length > 0 ? page.nextPageToken : "";
   } while (pageToken !== "");
   return keySets.flatMap(({ keySet }) => keySet ?? []);

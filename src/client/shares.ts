@@ -22,7 +22,7 @@ import type { ShareContent } from "../protocol/payload.ts";
 import { openShare, sealShare } from "../protocol/seal.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
 import { type ContactBookStore, pin } from "./contact-book.ts";
-import { judgeSender, lookUp, type Standing } from "./directory.ts";
+import { type Judgement, judgeSender, lookUp, requireFingerprint, type Standing } from "./directory.ts";
 import { ClientError, call, toClientError } from "./errors.ts";
 import type { KeyRing, KeyRingContext, OwnKeySet } from "./key-ring.ts";
 import { earnStamp, type WorkOptions } from "./sign-in.ts";
@@ -82,12 +82,14 @@ export interface Shares {
   /**
    * Opens a share and marks it opened.
    *
-   * @param options.acceptSender opens a share although its sender's keys changed or could not be confirmed.
-   * @throws ClientError CONTACT_CHANGED, CONTACT_UNCONFIRMED, CONTACT_FORK, SHARE_SIGNATURE_INVALID, SHARE_NOT_OPENED.
+   * @param options.acceptSender fingerprint that a person compared: opens a share under these keys, and no others, although
+   *   they changed or could not be confirmed.
+   * @throws ClientError CONTACT_CHANGED, CONTACT_UNCONFIRMED, CONTACT_FORK, FINGERPRINT_MISMATCH, SHARE_SIGNATURE_INVALID,
+   *   SHARE_NOT_OPENED.
    */
   open(
     shareId: Uint8Array,
-    options?: { readonly box?: Box; readonly acceptSender?: boolean },
+    options?: { readonly box?: Box; readonly acceptSender?: string | undefined },
   ): Promise<OpenedShare>;
   /** Received shares in order of sequence, first those above `after`, then new ones; reconnects by itself. */
   watch(options?: { readonly after?: bigint; readonly signal?: AbortSignal }): AsyncIterable<WatchEvent>;
@@ -139,11 +141,12 @@ export function createShares(context: SharesContext): Shares {
         nonce: await earnStamp(key, recipient.firstContactDifficulty, options),
       });
     }
+    // Before anything leaves: what could not be pinned would be trusted anew the next time, whatever it is then.
+    await remember(recipient.keySet.address, recipient, false);
     const { delivery } = await node.shares.sendShare(
       { envelope },
       options.signal ? { signal: options.signal } : {},
     );
-    await remember(recipient.keySet.address, recipient.seen, false);
     return {
       shareId,
       recipient: recipient.keySet.address,
@@ -156,7 +159,7 @@ export function createShares(context: SharesContext): Shares {
   /** Pins what was verified, and notes that a contact has written; the book is left alone if it says so already. */
   async function remember(
     contactAddress: string,
-    seen: readonly ParsedKeySet[],
+    { standing, seen }: Pick<Judgement, "standing" | "seen">,
     replied: boolean,
   ): Promise<void> {
     if (contactAddress === address) return;
@@ -166,11 +169,12 @@ export function createShares(context: SharesContext): Shares {
     await book.change(contactAddress, (contact) => {
       pin(contact, seen);
       contact.replied ||= replied;
+      if (standing === "changed") contact.verified = false; // the keys that were compared are not these
       return true;
     });
   }
 
-  async function open(shareId: Uint8Array, box: Box, acceptSender: boolean): Promise<OpenedShare> {
+  async function open(shareId: Uint8Array, box: Box, acceptSender?: string): Promise<OpenedShare> {
     const wanted = box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED;
     const { summary, envelope, senderKeySet } = await node.shares.getShare({ shareId, box: wanted });
     if (!summary || !envelope || !senderKeySet) {
@@ -192,19 +196,22 @@ export function createShares(context: SharesContext): Shares {
       env.now(),
     );
     if (box === "received") {
-      await remember(sender.address, judged.seen, true);
+      await remember(sender.address, judged, true);
       await node.shares.markOpened({ shareId });
     }
     return { summary, content, standing: judged.standing, senderFingerprint: fingerprint(sender.hash) };
   }
 
   /** Refuses what a person has not confirmed. */
-  async function judge(sender: ParsedKeySet, acceptSender: boolean) {
+  async function judge(sender: ParsedKeySet, acceptSender: string | undefined): Promise<Judgement> {
     const pins = (await book.find(sender.address))?.pins ?? [];
     const judged = await judgeSender(env, sender, pins);
-    if (judged.standing === "changed" && !acceptSender)
-      throw changed(sender.address, pins.at(-1)?.hash, sender.hash);
-    if (judged.standing === "unconfirmed" && !acceptSender) {
+    if (acceptSender !== undefined) {
+      requireFingerprint(sender, acceptSender);
+      return judged;
+    }
+    if (judged.standing === "changed") throw changed(sender.address, pins.at(-1)?.hash, sender.hash);
+    if (judged.standing === "unconfirmed") {
       throw new ClientError(
         "CONTACT_UNCONFIRMED",
         `the domain of ${sender.address} cannot be asked whether these are its keys: compare the fingerprint with the sender`,
@@ -246,7 +253,7 @@ export function createShares(context: SharesContext): Shares {
     send: (to, content, options = {}) => call(() => send(to, content, options)),
     sendAgain: (shareId, options = {}) =>
       call(async () => {
-        const { summary, content } = await open(shareId, "sent", false);
+        const { summary, content } = await open(shareId, "sent");
         return send(summary.recipient, content, { ...options, expiresAt: Number(summary.expiresAt) });
       }),
     status: (shareId) =>
@@ -260,7 +267,7 @@ export function createShares(context: SharesContext): Shares {
         node.shares.listShares({ box: box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED, ...page }),
       ),
     open: (shareId, options = {}) =>
-      call(() => open(shareId, options.box ?? "received", options.acceptSender ?? false)),
+      call(() => open(shareId, options.box ?? "received", options.acceptSender)),
     watch: (options = {}) => watch(options.after ?? 0n, options.signal),
     delete: (shareId, box) =>
       call(async () => {

@@ -2,6 +2,7 @@
 
 import { renameSync, rmSync } from "node:fs";
 import type { OpenedShare, ShareContent } from "../../../client/shares.ts";
+import { parseFingerprint } from "../../../protocol/fingerprint.ts";
 import { withAccount } from "../../account.ts";
 import { type CommandContext, note, printResult, type Run } from "../../context.ts";
 import { EXIT } from "../../exit-codes.ts";
@@ -14,13 +15,14 @@ import { DOTENV, variableNames } from "./content.ts";
 /** Opens a share, and prints or writes what it says. */
 export const run: Run = async (context, [idText], options) => {
   const box = options.sent === true ? "sent" : "received";
+  const acceptSender =
+    typeof options.acceptSender === "string" ? parseFingerprint(options.acceptSender) : undefined;
   const { id, opened } = await withAccount(context, async (account) => {
     const found = await findShareId(String(idText), async (pageToken) => {
       const page = await account.shares.list(box, { pageSize: ID_PAGE_SIZE, pageToken });
       return { ids: page.shares.map((share) => hex(share.shareId)), nextPageToken: page.nextPageToken };
     });
     const shareId = new Uint8Array(Buffer.from(found, "hex"));
-    const acceptSender = options.acceptSender === true;
     return { id: found, opened: await account.shares.open(shareId, { box, acceptSender }) };
   });
 

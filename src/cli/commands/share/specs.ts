@@ -60,7 +60,10 @@ export const SHARE_COMMANDS: readonly CommandSpec[] = [
       ["--force", "replace the file if there is one"],
       ["--field <key>", "print the value of this field only"],
       ["--sent", "open your own copy of a share that you sent"],
-      ["--accept-sender", "open it although its sender's keys changed or could not be confirmed"],
+      [
+        "--accept-sender <fingerprint>",
+        "open it although its sender's keys changed or could not be confirmed, if this is their fingerprint",
+      ],
     ],
     examples: [
       "keypears share open 3f9a1c20",
