@@ -99,7 +99,7 @@ describe("an envelope from a hostile peer", () => {
     "a flipped bit in the Ed25519 half",
     "a flipped bit in the ciphertext",
   ])("with %s was not signed by its sender", { timeout: TIMEOUT_MS }, async (bend) => {
-    const message = "the sender's key set did not sign this envelope";
+    const message = expect.stringMatching(/sign/);
     await expectRefusal({ bend }, { outcome: "REJECTED", reason: "BAD_SIGNATURE", message });
     await requireHealthy();
   });

@@ -81,7 +81,7 @@ describePair("a watch", (pair) => {
     await partner.stop();
     // Down for longer than the first attempts to connect again take.
     expect(await reasonOf(bob.account.shares.list("received"))).toBe("NODE_UNREACHABLE");
-    await delay(2_500);
+    await delay(1_500);
     await partner.start();
     const next = await sendToBob("after the restart");
 
