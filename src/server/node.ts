@@ -16,8 +16,10 @@ import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
 import type { Budget, NodeLimits, ServiceContext } from "../services/context.ts";
 import { serviceError } from "../services/errors.ts";
 import { createAccountEvents } from "../services/events.ts";
+import { hashData, spendHash } from "../services/hashing.ts";
 import { registerServices } from "../services/index.ts";
 import { openStorage, type Storage } from "../storage/open.ts";
+import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
 import { identifyCaller } from "./caller.ts";
 import { createHttpHandler } from "./http.ts";
@@ -30,7 +32,8 @@ import {
   type Response,
 } from "./listener.ts";
 import { createLogger } from "./logging.ts";
-import { respondJson } from "./respond.ts";
+import { createBodyMemory } from "./request-body.ts";
+import { respondError } from "./respond.ts";
 import { createRpcDispatcher } from "./rpc/dispatcher.ts";
 import { shuttingDown } from "./rpc/errors.ts";
 import { SOFTWARE } from "./software.ts";
@@ -63,10 +66,15 @@ export interface NodeOverrides {
 
 type BudgetName = Budget | DeliveryBudget;
 
+/** How long a stop waits for deliveries to peers that do not answer. What is cut off is delivered after the next start. */
+const OUTBOX_GRACE_MS = 3_000;
 const MAINTENANCE_MS = 600_000;
 const MAINTENANCE_BATCH = 1_000;
 const WATCH_POLL_MS = 2_000;
 const WATCH_KEEP_ALIVE_MS = 30_000;
+/** Memory for large bodies of all requests together, in messages of the largest size: 256 MiB by default. */
+const MAX_HELD_REQUESTS = 64;
+
 /**
  * Starts a node. When the promise resolves, it answers.
  *
@@ -105,7 +113,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     draw: async (budget, key, points) => budgets.draw(budget, key, points),
     onAccepted: (accountId) => events.emit(accountId, { kind: "share" }),
   });
-  parts.defer(() => federation.close(LISTENER_TIMEOUTS.closeMs));
+  parts.defer(() => federation.close(OUTBOX_GRACE_MS));
 
   const context: ServiceContext = {
     software: SOFTWARE,
@@ -142,16 +150,28 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   });
   parts.defer(() => listener.close());
   const apiUrl = config.apiUrl ?? developmentApiUrl(config, listener.address);
+  const prefixes = apiPrefixes(apiUrl, config.development);
+  const incoming = {
+    limits: config.limits,
+    bodies: createBodyMemory(MAX_HELD_REQUESTS * config.limits.maxRequestBytes),
+    identify: (request: Request) => identifyCaller(request, context, config.trustedProxies),
+    stopping: stopping.signal,
+    log,
+  };
+  const blake3 = createBlake3Endpoint({
+    ...incoming,
+    spend: (caller) => spendHash(context, caller),
+    hash: hashData,
+  });
   handle = createHttpHandler({
     rpc: createRpcDispatcher({
+      ...incoming,
       register: (router) => registerServices(router, context),
-      prefixes: rpcPrefixes(apiUrl, config.development),
-      limits: config.limits,
+      // At the root too, for gRPC clients, which know no prefix.
+      prefixes: [...new Set(["", ...prefixes])],
       largeServices: new Set(["keypears.v1.FederationService"]),
-      identify: (request) => identifyCaller(request, context, config.trustedProxies),
-      stopping: stopping.signal,
-      log,
     }),
+    routes: new Map(prefixes.map((prefix) => [prefix + BLAKE3_PATH, blake3])),
     discoveryDocument: buildDiscoveryDocument(apiUrl, { allowInsecure: config.development }),
     domains,
     development: config.development,
@@ -192,7 +212,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     log.info({}, "stopping");
     stopping.abort(shuttingDown());
     // Side by side, so that both together take no longer than one of them may.
-    await Promise.all([listener.close(), federation.outbox.close(LISTENER_TIMEOUTS.closeMs)]);
+    await Promise.all([listener.close(), federation.outbox.close(OUTBOX_GRACE_MS)]);
     await running.disposeAsync();
     log.info({}, "stopped");
   }
@@ -239,13 +259,13 @@ function developmentApiUrl(config: NodeConfig, { host, port }: HostAndPort): str
   return `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}/api`;
 }
 
-/** At the root for gRPC, under /api, and where the API URL says. */
-function rpcPrefixes(apiUrl: string, development: boolean): string[] {
-  return [...new Set(["", "/api", parseApiUrl(apiUrl, { allowInsecure: development }).path])];
+/** Under /api, and where the API URL says. */
+function apiPrefixes(apiUrl: string, development: boolean): string[] {
+  return [...new Set(["/api", parseApiUrl(apiUrl, { allowInsecure: development }).path])];
 }
 
 function refuseWhileStarting(_request: Request, response: Response): void {
-  respondJson(response, 503, { error: "this node is starting" }, { "Retry-After": "1" });
+  respondError(response, 503, "STARTING", "this node is starting", { "Retry-After": "1" });
 }
 
 /** Deletes what has expired, now and then, a batch at a time so that nobody waits for it long. */
