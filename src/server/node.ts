@@ -23,14 +23,7 @@ import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
 import { identifyCaller } from "./caller.ts";
 import { createHttpHandler } from "./http.ts";
-import {
-  type Certificate,
-  LISTENER_TIMEOUTS,
-  type ListenerTimeouts,
-  listen,
-  type Request,
-  type Response,
-} from "./listener.ts";
+import { type Certificate, type ListenerTimeouts, listen, type Request, type Response } from "./listener.ts";
 import { createLogger } from "./logging.ts";
 import { createBodyMemory } from "./request-body.ts";
 import { respondError } from "./respond.ts";
