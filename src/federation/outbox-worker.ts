@@ -5,6 +5,7 @@
  */
 
 import { create } from "@bufbuild/protobuf";
+import { LRUCache } from "lru-cache";
 import { type Envelope, EnvelopeSchema, StampSchema } from "../../gen/keypears/v1/envelope_pb.ts";
 import { DeliveryOutcome, type DeliveryResult } from "../../gen/keypears/v1/federation_service_pb.ts";
 import type { Clock } from "../clock.ts";
@@ -36,6 +37,8 @@ export interface OutboxWorkerOptions {
   readonly maxDestinations?: number;
   /** How long one delivery may take, in milliseconds. */
   readonly deliveryTimeoutMs?: number;
+  /** Failing destinations that are remembered; one that is forgotten is tried sooner than it would be. */
+  readonly maxBreakers?: number;
 }
 
 /** A running worker. */
@@ -69,7 +72,8 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
   const deliveryTimeoutMs = options.deliveryTimeoutMs ?? 30_000;
 
   const serving = new Map<string, Promise<void>>();
-  const breakers = new Map<string, Breaker>();
+  // Anyone with an account can send to names that lead nowhere, each of which would stay here for good.
+  const breakers = new LRUCache<string, Breaker>({ max: options.maxBreakers ?? 1_000 });
   const stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;

@@ -10,7 +10,11 @@ import { RejectionReason } from "../../gen/keypears/v1/share_service_pb.ts";
 import { backoff } from "../../src/federation/backoff.ts";
 import { PeerError } from "../../src/federation/errors.ts";
 import { envelopeRecord } from "../../src/federation/inbound.ts";
-import { createOutboxWorker, type OutboxWorker } from "../../src/federation/outbox-worker.ts";
+import {
+  createOutboxWorker,
+  type OutboxWorker,
+  type OutboxWorkerOptions,
+} from "../../src/federation/outbox-worker.ts";
 import { silentLogger } from "../../src/logger.ts";
 import { parseAddress } from "../../src/protocol/address.ts";
 import { parseEnvelope } from "../../src/protocol/envelope.ts";
@@ -42,7 +46,7 @@ const accepted = (envelope: Envelope) =>
   });
 
 /** Alice's node with a clock of its own, and a worker whose destinations answer as the test says. */
-async function acme(deliver: Deliver) {
+async function acme(deliver: Deliver, options: Partial<OutboxWorkerOptions> = {}) {
   const state = { now: NOW, deliver, calls: [] as { domain: string; count: number }[] };
   const storage = await openStorage({ url: "sqlite::memory:", clock: () => state.now });
   const entry = { storage, workers: [] as OutboxWorker[] };
@@ -56,6 +60,7 @@ async function acme(deliver: Deliver) {
       outbox: storage.outbox,
       random: () => 0.5,
       pollMs: 5,
+      ...options,
       deliver: async (domain, envelopes, signal) => {
         state.calls.push({ domain, count: envelopes.length });
         return state.deliver(domain, envelopes, signal);
@@ -216,6 +221,22 @@ describe("when a destination fails", () => {
     await reaches(await send("carol@elsewhere.test"), "DELIVERED");
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(state.calls.filter(({ domain }) => domain === "partner.test")).toHaveLength(before);
+  });
+
+  it("remembers only so many failing destinations, however many names somebody sends to", async () => {
+    const { state, storage, start, send } = await acme(
+      async (domain) => {
+        throw new PeerError("PEER_UNREACHABLE", domain, "nobody is there");
+      },
+      { maxBreakers: 3, maxDestinations: 2 },
+    );
+    const looks = vi.spyOn(storage.outbox, "dueDestinations");
+    for (let index = 0; index < 12; index++) await send(`bob@nowhere-${index}.test`);
+    start();
+    await vi.waitFor(() => expect(state.calls).toHaveLength(12), { timeout: 10_000, interval: 5 });
+    // What is asked for has room for those that are left alone: it tells how many there are.
+    const most = Math.max(...looks.mock.calls.map(([, limit]) => limit));
+    expect(most).toBeLessThanOrEqual(2 + 2 + 3);
   });
 
   it("heeds how long the receiver asks to wait", async () => {
