@@ -6,6 +6,7 @@
 
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
 import {
+  constants,
   createServer as createHttp2Server,
   createSecureServer,
   type Http2Server,
@@ -40,6 +41,8 @@ export interface ListenerTimeouts {
   readonly keepAliveMs: number;
   /** For any byte on an HTTP/2 connection. */
   readonly idleSessionMs: number;
+  /** For a caller to take an answer that is complete; up to twice this. */
+  readonly takeAnswerMs: number;
   /** For requests in flight when the listener closes. */
   readonly closeMs: number;
 }
@@ -76,6 +79,7 @@ export const LISTENER_TIMEOUTS: ListenerTimeouts = {
   requestMs: 60_000,
   keepAliveMs: 75_000,
   idleSessionMs: 300_000,
+  takeAnswerMs: 120_000,
   closeMs: 10_000,
 };
 
@@ -102,7 +106,7 @@ const HTTP2_OPTIONS: ServerOptions = {
  */
 export async function listen(options: ListenerOptions): Promise<Listener> {
   const timeouts = { ...LISTENER_TIMEOUTS, ...options.timeouts };
-  const requests = trackRequests(options.handler);
+  const requests = trackRequests(options.handler, timeouts.takeAnswerMs);
   const port =
     options.certificate === undefined
       ? cleartextPort(timeouts, requests, options.log)
@@ -142,6 +146,7 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
     await ended;
     clearInterval(sweep);
     clearTimeout(deadline);
+    requests.release();
     port.release();
   }
 }
@@ -290,31 +295,49 @@ interface Requests {
   readonly handle: (request: Request, response: Response) => void;
   /** From now on every HTTP/1.1 response ends its connection. */
   readonly stopKeepingAlive: () => void;
+  /** Stops looking after answers. */
+  readonly release: () => void;
 }
 
-function trackRequests(handler: ListenerOptions["handler"]): Requests {
-  const inFlight = new Set<ServerResponse>();
+function trackRequests(handler: ListenerOptions["handler"], takeAnswerMs: number): Requests {
+  const inFlight = new Set<Response>();
+  let complete = new Set<Response>();
   let stopped = false;
+  const sweep = setInterval(giveUpUntaken, takeAnswerMs);
+  sweep.unref();
   return {
     handle(request, response) {
-      if (request.httpVersionMajor === 1) track(response as ServerResponse);
+      inFlight.add(response);
+      if (stopped) endConnectionWith(response);
+      response.once("close", () => inFlight.delete(response));
       handler(request, response);
     },
     stopKeepingAlive() {
       stopped = true;
       for (const response of inFlight) endConnectionWith(response);
     },
+    release: () => clearInterval(sweep),
   };
 
-  function track(response: ServerResponse): void {
-    inFlight.add(response);
-    if (stopped) endConnectionWith(response);
-    response.once("close", () => inFlight.delete(response));
+  /**
+   * A caller who takes nothing would keep an answer in memory for as long as the connection lives. Neither a socket's
+   * time-out nor a stream's sees that: any byte of the connection, such as a PING, sets both back.
+   */
+  function giveUpUntaken(): void {
+    for (const response of complete) if (inFlight.has(response)) giveUp(response);
+    complete = new Set([...inFlight].filter((response) => response.writableEnded));
   }
 }
 
-function endConnectionWith(response: ServerResponse): void {
-  if (!response.headersSent) response.setHeader("Connection", "close");
+/** Ends the connection of an answer that nobody takes (HTTP/1.1), or its stream (HTTP/2, RFC 9113 §7). */
+function giveUp(response: Response): void {
+  if ("stream" in response) response.stream.close(constants.NGHTTP2_CANCEL);
+  else response.destroy();
+}
+
+/** HTTP/2 has no such header: its sessions are told to go away. */
+function endConnectionWith(response: Response): void {
+  if (!("stream" in response) && !response.headersSent) response.setHeader("Connection", "close");
 }
 
 function opened(server: Server, host: string, port: number): Promise<void> {
