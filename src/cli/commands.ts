@@ -73,6 +73,15 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/init.ts")).run,
   },
   {
+    name: "crypto",
+    summary: "see which code computes what on this machine",
+    description:
+      "Print for each cryptographic primitive the tier that computes it here: native (OpenSSL through Node), wasm or js. " +
+      "KEYPEARS_CRYPTO_TIER puts a tier first.",
+    examples: ["keypears crypto", "KEYPEARS_CRYPTO_TIER=js keypears crypto --json"],
+    load: async () => (await import("./commands/crypto.ts")).run,
+  },
+  {
     name: "demo",
     summary: "watch two nodes exchange a secret on this machine",
     options: [["--file <path>", "send this file in place of a generated one"]],

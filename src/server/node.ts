@@ -7,6 +7,7 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
 import { ConfigError, type HostAndPort, type NodeConfig } from "../config.ts";
+import { cryptoReport } from "../crypto/select.ts";
 import type { AddressLookup } from "../federation/connection-policy.ts";
 import type { DeliveryBudget } from "../federation/inbound.ts";
 import { createFederation } from "../federation/index.ts";
@@ -179,6 +180,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   federation.outbox.start();
   const maintenance = startMaintenance(storage, clock, log);
   parts.defer(() => maintenance.close());
+  logCryptoTiers(log);
   log.info(
     { domains: config.domains, ...listener.address, apiUrl, tls: certificate !== undefined },
     "listening",
@@ -255,6 +257,22 @@ function developmentApiUrl(config: NodeConfig, { host, port }: HostAndPort): str
 /** Under /api, and where the API URL says. */
 function apiPrefixes(apiUrl: string, development: boolean): string[] {
   return [...new Set(["/api", parseApiUrl(apiUrl, { allowInsecure: development }).path])];
+}
+
+/** Says which code computes what; loudly where one gave wrong answers and is not used. */
+function logCryptoTiers(log: Logger): void {
+  for (const { primitive, tier, considered } of cryptoReport()) {
+    for (const one of considered) {
+      if (one.status === "failed self-test") {
+        log.error(
+          { primitive, failed: one.tier, used: tier },
+          "a crypto tier failed its self-test and is not used",
+        );
+      }
+    }
+  }
+  const tiers = Object.fromEntries(cryptoReport().map(({ primitive, tier }) => [primitive, tier]));
+  log.info({ tiers }, "crypto");
 }
 
 function refuseWhileStarting(_request: Request, response: Response): void {

@@ -1,0 +1,69 @@
+/** Writes what was measured to bench/results/: JSON for programs, a Markdown table and charts for people. */
+
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type BenchResult, formatBytes, formatNumber } from "./result.ts";
+import { barChart, lineChart } from "./svg.ts";
+
+const FOLDER = fileURLToPath(new URL("results/", import.meta.url));
+
+/** Writes one benchmark's files and answers with its section of the report. */
+export function writeResult(result: BenchResult, question: string): string {
+  mkdirSync(FOLDER, { recursive: true });
+  const { bench, rows } = result;
+  writeFileSync(join(FOLDER, `${bench}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
+  const on = `${result.machine.cpu}, ${result.machine.cores} cores, Node ${result.machine.node}; medians of interleaved rounds`;
+  const bySize =
+    rows.some(({ bytes }) => bytes !== undefined) && new Set(rows.map(({ op }) => op)).size === 1;
+  const unit = rows[0]?.unit ?? "";
+  const chart = bySize
+    ? lineChart(question, `${unit} by size of the input, more is better. ${on}`, rows)
+    : barChart(question, on, rows);
+  writeFileSync(join(FOLDER, `${bench}.svg`), chart);
+  return [
+    `## ${bench}`,
+    "",
+    question,
+    "",
+    `![${question}](${bench}.svg)`,
+    "",
+    ...rowTable(result),
+    "",
+    ...ratioTable(result),
+    "",
+  ].join("\n");
+}
+
+/** Writes the report that holds all sections. */
+export function writeReport(sections: readonly string[], { machine }: BenchResult): void {
+  const head = [
+    "# Benchmarks",
+    "",
+    `Written by \`npm run bench -- --report\` on one machine: ${machine.cpu}, ${machine.cores} cores, Node ${machine.node}. Every`,
+    "alternative was measured in the same run, in turn, round after round: take the ratios, not the absolute values.",
+    "",
+  ];
+  writeFileSync(join(FOLDER, "README.md"), [...head, ...sections].join("\n"));
+}
+
+function rowTable({ rows }: BenchResult): string[] {
+  return [
+    "| operation | size | implementation | value | spread |",
+    "| --- | --- | --- | --- | --- |",
+    ...rows.map(
+      ({ op, bytes, implementation, value, unit, spread }) =>
+        `| ${op} | ${bytes === undefined ? "" : formatBytes(bytes)} | ${implementation} | ${formatNumber(value)} ${unit} | ± ${(spread * 50).toFixed(0)} % |`,
+    ),
+  ];
+}
+
+function ratioTable({ ratios }: BenchResult): string[] {
+  const entries = Object.entries(ratios);
+  if (entries.length === 0) return [];
+  return [
+    "| ratio | |",
+    "| --- | --- |",
+    ...entries.map(([key, value]) => `| ${key} | ${formatNumber(value)} |`),
+  ];
+}
