@@ -63,16 +63,28 @@ export function readPrivateFile(path: string): string | undefined {
 /** Replaces a file, or makes it, as a whole: a crash leaves the old one or the new one. @throws CliError `FILE_FAILED`. */
 export function writePrivateFile(path: string, text: string): void {
   makePrivateFolder(dirname(path));
-  const temporary = `${path}.${process.pid}.tmp`;
-  attempt(path, () => {
-    rmSync(temporary, { force: true });
-    writeNewFile(temporary, Buffer.from(text));
-    renameSync(temporary, path);
-  });
+  attempt(path, () => replaceFile(path, Buffer.from(text)));
 }
 
 /**
- * Writes a file that must not be there yet, readable by this user alone.
+ * Replaces a file, or makes it, readable by this user alone: as a whole, or not at all and without a trace.
+ *
+ * @throws the error of the file system.
+ */
+export function replaceFile(path: string, content: Uint8Array): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  rmSync(temporary, { force: true });
+  writeNewFile(temporary, content);
+  try {
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Writes a file that must not be there yet, readable by this user alone: as a whole, or not at all.
  *
  * @throws the error of the file system; code EEXIST if there is one.
  */
@@ -82,6 +94,9 @@ export function writeNewFile(path: string, content: Uint8Array): void {
     fchmodSync(file, FILE_MODE);
     for (let written = 0; written < content.length; ) written += writeSync(file, content, written);
     fsyncSync(file);
+  } catch (error) {
+    rmSync(path, { force: true }); // half a secret on a full disk is of use to nobody but a finder
+    throw error;
   } finally {
     closeSync(file);
   }

@@ -1,13 +1,12 @@
 /** `keypears share open` */
 
-import { renameSync, rmSync } from "node:fs";
 import type { OpenedShare, ShareContent } from "../../../client/shares.ts";
 import { parseFingerprint } from "../../../protocol/fingerprint.ts";
 import { withAccount } from "../../account.ts";
 import { type CommandContext, note, printResult, type Run } from "../../context.ts";
 import { EXIT } from "../../exit-codes.ts";
 import { CliError, usageError } from "../../failure.ts";
-import { codeOf, writeNewFile } from "../../private-files.ts";
+import { codeOf, replaceFile, writeNewFile } from "../../private-files.ts";
 import { findShareId, ID_PAGE_SIZE } from "../../share-id.ts";
 import { visible, visibleAddress, visibleLines } from "../../visible.ts";
 import { DOTENV, variableNames } from "./content.ts";
@@ -80,11 +79,9 @@ function fieldBytes(content: ShareContent, name: string): Uint8Array {
 
 /** Writes a file as a whole, and over another one only if that was asked for. */
 function write(path: string, bytes: Uint8Array, force: boolean): void {
-  const target = force ? `${path}.${process.pid}.tmp` : path;
   try {
-    if (force) rmSync(target, { force: true });
-    writeNewFile(target, bytes);
-    if (force) renameSync(target, path);
+    if (force) replaceFile(path, bytes);
+    else writeNewFile(path, bytes);
   } catch (error) {
     const exists = codeOf(error) === "EEXIST";
     const message = exists
