@@ -46,6 +46,10 @@ export function fetchEnvironment(
           credentials: "omit",
           signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         });
+        // Browsers do this themselves; elsewhere fetch follows a redirect into cleartext, where anyone may have answered.
+        if (!response.url.startsWith("https:")) {
+          throw new ClientError("PEER_REDIRECT_REFUSED", `${domain} redirects to something other than https`);
+        }
         if (!response.ok) throw new ClientError("DISCOVERY_FAILED", `${domain} publishes no keypears.json`);
         return { apiUrl: parseDiscoveryDocument(await readBody(response)).apiUrl.href };
       } catch (cause) {
