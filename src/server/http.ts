@@ -1,6 +1,6 @@
 /**
- * What the node answers over HTTP beside calls: the discovery document (docs/protocol.md, section 2), its health, and a clear
- * refusal for all else.
+ * What the node answers over HTTP beside calls: the discovery document (docs/protocol.md, section 2), its health, what other
+ * paths are given to it, and a clear refusal for all else.
  */
 
 import { primitives, toHex, utf8 } from "../crypto/index.ts";
@@ -8,7 +8,7 @@ import type { Logger } from "../logger.ts";
 import { DISCOVERY_PATH } from "../protocol/discovery-document.ts";
 import { isLoopback } from "../protocol/ip-policy.ts";
 import type { Request, Response } from "./listener.ts";
-import { respondJson, respondMethodNotAllowed, respondText } from "./respond.ts";
+import { respondError, respondJson, respondMethodNotAllowed, respondText } from "./respond.ts";
 import type { RpcDispatcher } from "./rpc/dispatcher.ts";
 
 /** Where a balancer asks whether this node may be given requests. */
@@ -17,6 +17,8 @@ export const HEALTH_PATH = "/healthz";
 /** What the handler needs. */
 export interface HttpHandlerOptions {
   readonly rpc: RpcDispatcher;
+  /** What else answers requests, by path. */
+  readonly routes: ReadonlyMap<string, (request: Request, response: Response) => Promise<void>>;
   /** The discovery document of every hosted domain. */
   readonly discoveryDocument: string;
   /** Canonical domains that are hosted. */
@@ -49,7 +51,7 @@ export function createHttpHandler(
     answer(request, response).catch((error: unknown) => {
       log.error({ err: error }, "a request failed in a way that is a bug");
       if (response.headersSent) response.destroy();
-      else respondJson(response, 500, { error: "internal error" });
+      else respondError(response, 500, "INTERNAL", "internal error");
     });
   };
 
@@ -57,10 +59,12 @@ export function createHttpHandler(
     response.setHeader("X-Content-Type-Options", "nosniff");
     if (options.secure) response.setHeader("Strict-Transport-Security", HSTS);
     if (options.rpc(request, response)) return;
-    const [path] = (request.url ?? "").split("?", 1);
-    if (path === DISCOVERY_PATH) answerDiscovery(request, response);
+    const [path = ""] = (request.url ?? "").split("?", 1);
+    const route = options.routes.get(path);
+    if (route !== undefined) await route(request, response);
+    else if (path === DISCOVERY_PATH) answerDiscovery(request, response);
     else if (path === HEALTH_PATH) await answerHealth(request, response);
-    else respondJson(response, 404, { error: "nothing here: see /.well-known/keypears.json" });
+    else respondError(response, 404, "NOT_FOUND", "nothing here: see /.well-known/keypears.json");
   }
 
   function answerDiscovery(request: Request, response: Response): void {
@@ -76,7 +80,8 @@ export function createHttpHandler(
       return;
     }
     if (!isHosted(request)) {
-      respondJson(response, 404, { error: "this node does not host the domain in the Host header" });
+      const message = "this node does not host the domain in the Host header";
+      respondError(response, 404, "DOMAIN_NOT_HOSTED", message);
       return;
     }
     const headers = {

@@ -1,6 +1,15 @@
-/** Plain HTTP answers as JSON, for everything that is no call. */
+/** Plain HTTP answers as JSON, for everything that is no call (docs/protocol.md, section 9). */
 
+import type { Reason } from "../protocol/reasons.ts";
 import type { Response } from "./listener.ts";
+
+/** Reasons of plain HTTP answers: those of calls, and what only HTTP can say. */
+export type HttpReason =
+  | Reason
+  | "NOT_FOUND"
+  | "METHOD_NOT_ALLOWED"
+  | "CONTENT_TYPE_UNSUPPORTED"
+  | "STARTING";
 
 /** Answers with a JSON object. */
 export function respondJson(
@@ -13,6 +22,17 @@ export function respondJson(
     "Content-Type": "application/json",
     ...headers,
   });
+}
+
+/** Answers with an error: the reason is for programs, the message for people. */
+export function respondError(
+  response: Response,
+  status: number,
+  reason: HttpReason,
+  message: string,
+  headers?: Readonly<Record<string, string>>,
+): void {
+  respondJson(response, status, { error: { reason, message } }, headers);
 }
 
 /** Answers with a text and its headers. A response to HEAD goes without its body by itself. */
@@ -32,5 +52,5 @@ export function respondText(
 /** 405 (RFC 9110 §15.5.6): the path exists, for other methods. */
 export function respondMethodNotAllowed(response: Response, methods: readonly string[]): void {
   const allow = methods.join(", ");
-  respondJson(response, 405, { error: `only ${allow} here` }, { Allow: allow });
+  respondError(response, 405, "METHOD_NOT_ALLOWED", `only ${allow} here`, { Allow: allow });
 }

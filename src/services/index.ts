@@ -4,12 +4,14 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
 import { FederationService } from "../../gen/keypears/v1/federation_service_pb.ts";
+import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
 import { createAccountService } from "./accounts.ts";
 import type { ServiceContext } from "./context.ts";
 import { createDiscoveryService } from "./discovery.ts";
 import { createFederationService } from "./federation.ts";
+import { createHashService } from "./hashing.ts";
 import { createKeySetService } from "./key-sets.ts";
 import { createShareService } from "./shares.ts";
 
@@ -20,4 +22,5 @@ export function registerServices(router: ConnectRouter, context: ServiceContext)
   router.service(AccountService, createAccountService(context));
   router.service(ShareService, createShareService(context));
   router.service(FederationService, createFederationService(context));
+  router.service(HashService, createHashService(context));
 }

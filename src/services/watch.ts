@@ -14,6 +14,7 @@ import { uint64Field } from "./fields.ts";
 import { noticeMessage } from "./notices.ts";
 import { noteUse } from "./session-token.ts";
 import { receivedSummary } from "./share-messages.ts";
+import { createStreamPlaces } from "./stream-places.ts";
 
 /** Open streams of one account in one process. */
 export const MAX_STREAMS_PER_ACCOUNT = 32;
@@ -30,11 +31,11 @@ const KEEP_ALIVE: WatchEvent = create(WatchSharesResponseSchema);
 export function createShareWatch(
   context: ServiceContext,
 ): MethodImpl<typeof ShareService.method.watchShares> {
-  const openStreams = new Map<number, number>();
+  const places = createStreamPlaces(MAX_STREAMS_PER_ACCOUNT);
   return async function* watchShares(request, call) {
     const caller = requireSession(call);
     const after = uint64Field("after_sequence", request.afterSequence);
-    const release = takePlace(openStreams, caller.account.id);
+    const release = places.take(caller.account.id);
     // A generator that waits to be read on does not notice that its reader has gone.
     call.signal.addEventListener("abort", release);
     try {
@@ -43,23 +44,6 @@ export function createShareWatch(
       call.signal.removeEventListener("abort", release);
       release();
     }
-  };
-}
-
-/** Counts a stream until the returned function is called. @throws ConnectError STREAM_LIMIT */
-function takePlace(openStreams: Map<number, number>, accountId: number): () => void {
-  const open = openStreams.get(accountId) ?? 0;
-  if (open >= MAX_STREAMS_PER_ACCOUNT) {
-    throw serviceError("STREAM_LIMIT", `at most ${MAX_STREAMS_PER_ACCOUNT} streams of an account are open`);
-  }
-  openStreams.set(accountId, open + 1);
-  let released = false;
-  return () => {
-    if (released) return;
-    released = true;
-    const left = (openStreams.get(accountId) ?? 1) - 1;
-    if (left > 0) openStreams.set(accountId, left);
-    else openStreams.delete(accountId);
   };
 }
 

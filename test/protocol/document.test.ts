@@ -11,6 +11,7 @@ import {
   DeliveryOutcomeSchema,
   FederationService,
 } from "../../gen/keypears/v1/federation_service_pb.ts";
+import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import { file_keypears_v1_key_set } from "../../gen/keypears/v1/key_set_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { RejectionReasonSchema, ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
@@ -101,10 +102,18 @@ describe("the protocol document", () => {
   });
 
   it("lists every method, whether it can be called by GET, and whether it takes a request id", () => {
-    const services = [DiscoveryService, KeySetService, AccountService, ShareService, FederationService];
+    const services = [
+      DiscoveryService,
+      KeySetService,
+      AccountService,
+      ShareService,
+      FederationService,
+      HashService,
+    ];
+    const kinds = { unary: "", server_streaming: " (server stream)", client_streaming: " (client stream)" };
     const known = services.flatMap((service) =>
       service.methods.map((method) => [
-        `${service.name}/${method.name}${method.methodKind === "unary" ? "" : " (server stream)"}`,
+        `${service.name}/${method.name}${kinds[method.methodKind as keyof typeof kinds]}`,
         method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? "GET" : "",
         method.input.fields.some(({ name }) => name === "request_id") ? "yes" : "",
       ]),

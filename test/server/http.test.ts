@@ -41,7 +41,10 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
   ])("hosts nothing under %s", async (host) => {
     const answer = await discover(host);
     expect(answer.status).toBe(404);
-    expect(JSON.parse(answer.body.toString()).error).toMatch(/does not host/);
+    expect(JSON.parse(answer.body.toString()).error).toMatchObject({
+      reason: "DOMAIN_NOT_HOSTED",
+      message: expect.stringContaining("does not host"),
+    });
     expect(answer.headers.get("access-control-allow-origin")).toBe("*");
   });
 

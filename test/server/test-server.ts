@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { ConnectError, type ConnectRouter, type HandlerContext } from "@connectrpc/connect";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
 import { FederationService } from "../../gen/keypears/v1/federation_service_pb.ts";
+import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import {
   type GetKeySetRequest,
   GetKeySetResponseSchema,
@@ -15,6 +16,7 @@ import type { Logger } from "../../src/logger.ts";
 import { ProtocolError } from "../../src/protocol/errors.ts";
 import { createHttpHandler } from "../../src/server/http.ts";
 import { type Certificate, type ListenerTimeouts, listen } from "../../src/server/listener.ts";
+import { createBodyMemory } from "../../src/server/request-body.ts";
 import { createRpcDispatcher } from "../../src/server/rpc/dispatcher.ts";
 import { shuttingDown } from "../../src/server/rpc/errors.ts";
 import { type Caller, callerKey } from "../../src/services/context.ts";
@@ -37,6 +39,8 @@ export interface TestServer {
   readonly log: readonly LogEntry[];
   /** Resolves when a method was entered the given number of times. */
   entered(times: number): Promise<void>;
+  /** How often methods were entered so far. */
+  entrances(): number;
   /** Lets the methods that wait for it go on. */
   release(): void;
   databaseFails: boolean;
@@ -49,6 +53,7 @@ export interface TestServerOptions {
   readonly defaultDeadlineMs?: number;
   readonly maxRequestBytes?: number;
   readonly development?: boolean;
+  readonly streamMessageMs?: number;
 }
 
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
@@ -73,10 +78,13 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         maxRequestBytes: options.maxRequestBytes ?? LIMITS.maxRequestBytes,
       },
       largeServices: new Set(["keypears.v1.FederationService"]),
+      bodies: createBodyMemory(64 * (options.maxRequestBytes ?? LIMITS.maxRequestBytes)),
+      ...(options.streamMessageMs !== undefined && { streamMessageMs: options.streamMessageMs }),
       identify: async (request) => testCaller(request.headers.authorization),
       stopping: stopping.signal,
       log,
     }),
+    routes: new Map(),
     discoveryDocument: DOCUMENT,
     domains: new Set(["acme.test", "xn--bcher-kva.test"]),
     development: options.development ?? false,
@@ -106,6 +114,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
         : new Promise<void>((resolve) => {
             waiting.push({ times, resolve });
           }),
+    entrances: () => entrances,
     release: () => gate.resolve(),
     stop() {
       stopping.abort(shuttingDown());
@@ -167,6 +176,20 @@ function register(router: ConnectRouter, gate: Promise<void>, enter: () => void)
     publishKeySet: ({ loginKey }) => ({ activeNumber: loginKey.length }),
   });
   router.service(DiscoveryService, { getServerInfo: () => ({ software: "test", protocolVersions: [1] }) });
+  router.service(HashService, {
+    // No hash: it counts bytes, and waits after a piece that begins with 255.
+    async blake3Stream(requests) {
+      enter();
+      let bytesHashed = 0n;
+      for await (const { data } of requests) {
+        bytesHashed += BigInt(data.length);
+        if (data[0] !== 0xff) continue;
+        enter();
+        await gate;
+      }
+      return { bytesHashed };
+    },
+  });
   router.service(FederationService, { deliverShares: () => ({}) });
   router.service(ShareService, {
     async *watchShares({ afterSequence }, call) {

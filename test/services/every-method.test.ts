@@ -14,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
 import { FederationService } from "../../gen/keypears/v1/federation_service_pb.ts";
+import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { ShareBox, ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
 import { randomBytes } from "../../src/crypto/index.ts";
@@ -42,6 +43,7 @@ const OPEN: ReadonlySet<DescMethod> = new Set<DescMethod>([
   AccountService.method.getLoginParameters,
   AccountService.method.logIn,
   FederationService.method.deliverShares,
+  HashService.method.blake3,
 ]);
 
 const METHODS: readonly { name: string; method: DescMethod }[] = [
@@ -50,6 +52,7 @@ const METHODS: readonly { name: string; method: DescMethod }[] = [
   AccountService,
   ShareService,
   FederationService,
+  HashService,
 ].flatMap((service) => service.methods.map((method) => ({ name: `${service.name}.${method.name}`, method })));
 const CLOSED = METHODS.filter(({ method }) => !OPEN.has(method));
 
@@ -72,14 +75,20 @@ beforeAll(async () => {
 });
 afterAll(() => node.close());
 
-/** Calls a method; of a stream the first message is the answer. */
+/** Calls a method; to a stream of requests there is one, and of a stream of answers the first one counts. */
 async function call(method: DescMethod, request: object, token?: string): Promise<string> {
   const transport = node.transport(token === undefined ? {} : { token });
-  const client: Record<string, (message: object) => unknown> = createClient(method.parent, transport);
-  const answer = client[method.localName]!(request);
-  if (method.methodKind === "unary") return toJsonString(method.output, await (answer as Promise<never>));
+  const client: Record<string, (request: object) => unknown> = createClient(method.parent, transport);
+  const sent = method.methodKind === "client_streaming" ? once(request) : request;
+  const answer = client[method.localName]!(sent);
+  if (method.methodKind !== "server_streaming")
+    return toJsonString(method.output, await (answer as Promise<never>));
   for await (const message of answer as AsyncIterable<never>) return toJsonString(method.output, message);
   return "";
+}
+
+async function* once<T>(value: T): AsyncGenerator<T> {
+  yield value;
 }
 
 /** The refusal of a call, or undefined if it was answered. */

@@ -1,6 +1,6 @@
 /**
  * One call on its way through the RPC library: what the node knows of it, and the interceptor that lends the library the
- * message which was received beforehand, keeps the call within its signals, and lets no error out untranslated.
+ * messages which are received beside it, keeps the call within its signals, and lets no error out untranslated.
  */
 
 import type { Message } from "@bufbuild/protobuf";
@@ -24,10 +24,10 @@ export interface Call {
   caller?: Caller;
   /** The decoded request message, once it was received. */
   message?: Message;
-  /** Size of the request message as it came. */
+  /** Where the caller sends a stream: receives its messages, until the signal ends that. */
+  messages?: (signal: AbortSignal) => AsyncIterable<Message>;
+  /** Size of the request messages as they came so far. */
   bytesIn: number;
-  /** Bytes of memory that its request was given. */
-  bytesHeld: number;
   /** Size of the answer so far. */
   bytesOut: number;
   /** How it failed, if it did. */
@@ -36,7 +36,7 @@ export interface Call {
 
 /** Where an interceptor finds its call. */
 export const callKey: ContextKey<Call> = createContextKey<Call>(
-  { requestId: "none", bytesIn: 0, bytesHeld: 0, bytesOut: 0 },
+  { requestId: "none", bytesIn: 0, bytesOut: 0 },
   { description: "the call under way" },
 );
 
@@ -61,11 +61,13 @@ export function failCall(call: Call, error: unknown, log: Logger): ConnectError 
 export function callInterceptor(stopping: AbortSignal, log: Logger): Interceptor {
   return (next) => async (request) => {
     const call = request.contextValues.get(callKey);
-    const message = received(call);
     try {
-      if (!request.stream) return await until(request.signal, next({ ...request, message }));
+      if (!request.stream) {
+        return await until(request.signal, next({ ...request, message: received(call) }));
+      }
       const signal = AbortSignal.any([request.signal, stopping]);
-      const response = await until(signal, next({ ...request, signal, message: once(message) }));
+      const message = call.messages?.(signal) ?? once(received(call));
+      const response = await until(signal, next({ ...request, signal, message }));
       if (!response.stream) return response;
       return { ...response, message: guarded(response.message, signal, call) };
     } catch (error) {

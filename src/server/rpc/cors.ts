@@ -8,7 +8,7 @@ import type { Response } from "../listener.ts";
 
 const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization"].join(", ");
-const EXPOSED_HEADERS = [...cors.exposedHeaders, "Accept-Encoding"].join(", ");
+const EXPOSED_HEADERS = [...cors.exposedHeaders, "Accept-Encoding", "Retry-After"].join(", ");
 
 /** Lets pages of any origin read a response. */
 export function exposeToAnyOrigin(response: Response): void {

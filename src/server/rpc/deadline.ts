@@ -5,7 +5,7 @@
 
 import { parseTimeout as parseConnectTimeout } from "@connectrpc/connect/protocol-connect";
 import { parseTimeout as parseGrpcTimeout } from "@connectrpc/connect/protocol-grpc";
-import type { WireFormat } from "./wire-format.ts";
+import type { MethodKind, WireFormat } from "./wire-format.ts";
 
 /** The longest that a unary call may take, whatever its caller asks for, in milliseconds. */
 export const MAX_UNARY_DEADLINE_MS = 60_000;
@@ -21,7 +21,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export function deadlineOf(
   format: WireFormat,
   header: string | undefined,
-  kind: "unary" | "server_streaming",
+  kind: MethodKind,
   defaultMs: number,
 ): number | undefined | "malformed" {
   const parse = isGrpc(format) ? parseGrpcTimeout : parseConnectTimeout;

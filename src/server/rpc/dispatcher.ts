@@ -5,7 +5,6 @@
  */
 
 import { randomBytes } from "node:crypto";
-import { constants, type Http2ServerRequest } from "node:http2";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import {
   Code,
@@ -28,23 +27,29 @@ import type { Logger } from "../../logger.ts";
 import { type Caller, callerKey, type NodeLimits } from "../../services/context.ts";
 import { fieldError, serviceError } from "../../services/errors.ts";
 import type { Request, Response } from "../listener.ts";
-import { respondJson, respondMethodNotAllowed } from "../respond.ts";
+import { type BodyMemory, discardBody, type HeldMemory } from "../request-body.ts";
+import { respondError, respondMethodNotAllowed } from "../respond.ts";
 import { type Call, callInterceptor, callKey, failCall, outcomeOf } from "./call.ts";
 import { answerPreflight, exposeToAnyOrigin } from "./cors.ts";
 import { deadlineOf, timeoutHeaderValue } from "./deadline.ts";
 import { shuttingDown, transportError } from "./errors.ts";
 import { headerOf, receiveMessage, receiveQueryMessage } from "./request-message.ts";
-import { CONTENT_TYPES, carries, type WireFormat, wireFormat } from "./wire-format.ts";
+import { receiveMessages, STREAM_MESSAGE_MS } from "./request-stream.ts";
+import { CONTENT_TYPES, carries, type MethodKind, type WireFormat, wireFormat } from "./wire-format.ts";
 
 /** What a dispatcher needs. */
 export interface RpcDispatcherOptions {
-  /** Adds the services. Methods whose caller sends a stream are not supported yet, and refused here. */
+  /** Adds the services. Methods in which both sides send a stream are not supported yet, and refused here. */
   readonly register: (router: ConnectRouter) => void;
   /** Where methods live, such as "" and "/api"; in front of `/{package.Service}/{Method}`. */
   readonly prefixes: readonly string[];
   readonly limits: Pick<NodeLimits, "maxRequestBytes" | "maxAnonymousRequestBytes" | "defaultDeadlineMs">;
   /** Type names of the services whose callers may send large messages without a session. */
   readonly largeServices: ReadonlySet<string>;
+  /** Memory for large requests. */
+  readonly bodies: BodyMemory;
+  /** How long a caller who sends a stream has for each message of it, in milliseconds; a minute by default. */
+  readonly streamMessageMs?: number;
   /** Learns who calls, before the body is read. */
   readonly identify: (request: Request) => Promise<Caller>;
   /** Aborted when the node stops. */
@@ -59,7 +64,7 @@ export type RpcDispatcher = (request: Request, response: Response) => boolean;
 interface Method {
   readonly name: string;
   readonly handler: UniversalHandler;
-  readonly kind: "unary" | "server_streaming";
+  readonly kind: MethodKind;
   readonly allowedMethods: readonly string[];
 }
 
@@ -71,10 +76,6 @@ const gateKey: ContextKey<Gate> = createContextKey<Gate>(async () => {}, {
 });
 // A path that can only be meant as a call: a package, a service, a method.
 const CALL_PATH = /^\/[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\/[A-Za-z_]\w*$/;
-// What is left of a refused body is read and dropped, if it says that it is no longer than this.
-const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
-// Memory for large bodies of all calls together, in messages of the largest size: 256 MiB by default.
-const MAX_HELD_REQUESTS = 64;
 const EMPTY_JSON = utf8("{}");
 const MAX_LOGGED_PATH = 100;
 
@@ -89,8 +90,7 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     interceptors: [callInterceptor(stopping, log)],
   });
   options.register(router);
-  const maxHeldBytes = MAX_HELD_REQUESTS * limits.maxRequestBytes;
-  let heldBytes = 0;
+  const messageMs = options.streamMessageMs ?? STREAM_MESSAGE_MS;
   const methods = new Map(router.handlers.map((handler) => [handler.requestPath, methodOf(handler)]));
 
   return (request, response) => {
@@ -120,8 +120,8 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
       respondUnsupported(response);
       return;
     }
-    run(request, response, method, format, (call, signal) =>
-      receive(call, request, format, method, parameters, signal),
+    run(request, response, method, format, (call, signal, memory) =>
+      receive(call, request, format, method, parameters, signal, memory),
     );
   }
 
@@ -134,7 +134,7 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     const format = request.method === "POST" ? formatOf(request, undefined) : undefined;
     const stand = format && [...methods.values()].find((method) => carries(format, method.kind));
     if (format === undefined || stand === undefined) {
-      respondJson(response, 404, { error: "no such method" });
+      respondError(response, 404, "METHOD_UNKNOWN", "no such method");
       return;
     }
     const name = path.slice(1, MAX_LOGGED_PATH);
@@ -151,6 +151,7 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     method: Method,
     parameters: URLSearchParams | undefined,
     signal: AbortSignal,
+    memory: HeldMemory,
   ): Promise<void> {
     const caller = await options.identify(request);
     call.caller = caller;
@@ -158,18 +159,19 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     const large =
       typeof caller.session === "object" || options.largeServices.has(method.handler.service.typeName);
     const maxBytes = large ? limits.maxRequestBytes : limits.maxAnonymousRequestBytes;
+    if (method.kind === "client_streaming") {
+      const received = (bytes: number) => {
+        call.bytesIn += bytes;
+      };
+      call.messages = (signal) =>
+        receiveMessages(request, format, schema, { maxBytes, messageMs, signal, memory, received });
+      return;
+    }
     const received = await (parameters === undefined
-      ? receiveMessage(request, format, schema, maxBytes, signal, (bytes) => hold(call, bytes))
+      ? receiveMessage(request, format, schema, maxBytes, signal, memory)
       : receiveQueryMessage(parameters, schema, maxBytes));
     call.message = received.message;
     call.bytesIn = received.bytes;
-  }
-
-  function hold(call: Call, bytes: number): boolean {
-    if (heldBytes + bytes > maxHeldBytes) return false;
-    heldBytes += bytes;
-    call.bytesHeld += bytes;
-    return true;
   }
 
   /** Runs a call to its end, whatever that is, and logs it. */
@@ -178,14 +180,15 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     response: Response,
     method: Method,
     format: WireFormat,
-    before: (call: Call, signal: AbortSignal) => Promise<void>,
+    before: (call: Call, signal: AbortSignal, memory: HeldMemory) => Promise<void>,
   ): void {
-    const call: Call = { requestId: randomBytes(8).toString("hex"), bytesIn: 0, bytesHeld: 0, bytesOut: 0 };
+    const call: Call = { requestId: randomBytes(8).toString("hex"), bytesIn: 0, bytesOut: 0 };
+    const memory = options.bodies.open();
     const gone = new AbortController();
     const logEnd = callLog(call, method.name, format, request);
     response.once("close", () => {
       gone.abort(transportError("CANCELLED", "the caller went away"));
-      heldBytes -= call.bytesHeld;
+      memory.release();
       // A call that was under way learns of it in between.
       setImmediate(logEnd);
     });
@@ -203,7 +206,7 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
         if (stopping.aborted) throw shuttingDown();
         if (deadline === "malformed")
           throw fieldError(format.timeoutHeader, "not a timeout of this protocol");
-        await before(call, context.signal);
+        await before(call, context.signal, memory);
         if (call.caller !== undefined) context.values.set(callerKey, call.caller);
       } catch (error) {
         discardBody(request, response);
@@ -221,7 +224,11 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
         signal: gone.signal,
         contextValues: createContextValues().set(callKey, call).set(gateKey, gate),
       })
-      .then((answer) => universalResponseToNodeResponse(counted(answer, call), response))
+      .then((answer) => {
+        // A method may answer, or refuse, before its caller has sent the whole stream.
+        if (method.kind === "client_streaming") discardBody(request, response);
+        return universalResponseToNodeResponse(counted(answer, call), response);
+      })
       .catch((error: unknown) => {
         // The caller left in the middle of the answer, or the library failed. Neither can be answered any more.
         const left = response.destroyed || ConnectError.from(error).code === Code.Aborted;
@@ -257,8 +264,8 @@ function methodOf(handler: UniversalHandler): Method {
   const { method, service } = handler;
   const name = `${service.typeName}/${method.name}`;
   const kind = method.methodKind;
-  if (kind !== "unary" && kind !== "server_streaming") {
-    throw new Error(`${name}: methods whose caller sends a stream are not supported`);
+  if (kind === "bidi_streaming") {
+    throw new Error(`${name}: methods in which both sides send a stream are not supported`);
   }
   const safe = kind === "unary" && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
   return { name, handler, kind, allowedMethods: safe ? ["POST", "GET"] : ["POST"] };
@@ -291,28 +298,8 @@ function emptyMessage(format: WireFormat): Uint8Array<ArrayBuffer> {
 
 function respondUnsupported(response: Response): void {
   const types = CONTENT_TYPES.join(", ");
-  respondJson(
-    response,
-    415,
-    { error: `this method takes no such content type: use one of ${types}` },
-    { "Accept-Post": types },
-  );
-}
-
-/**
- * Deals with what is still to come of a body that nobody wants. A caller who writes all before reading gets to read the
- * refusal, if what is left is of a sensible size; beyond that the connection ends (HTTP/1.1), or the stream (HTTP/2).
- */
-function discardBody(request: Request, response: Response): void {
-  if (request.complete) return;
-  if (request.httpVersionMajor === 2) {
-    const { stream } = request as Http2ServerRequest;
-    response.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
-    return;
-  }
-  const declared = Number(request.headers["content-length"] ?? Number.POSITIVE_INFINITY);
-  if (declared > MAX_DISCARDED_BYTES && !response.headersSent) response.setHeader("Connection", "close");
-  else request.resume();
+  const message = `this method takes no such content type: use one of ${types}`;
+  respondError(response, 415, "CONTENT_TYPE_UNSUPPORTED", message, { "Accept-Post": types });
 }
 
 /** The answer, with its bytes counted as they go out. */

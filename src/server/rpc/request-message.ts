@@ -10,13 +10,9 @@ import type { ConnectError } from "@connectrpc/connect";
 import { fromUtf8, utf8 } from "../../crypto/bytes.ts";
 import { fieldError, serviceError } from "../../services/errors.ts";
 import type { Request } from "../listener.ts";
+import { type HeldMemory, readBody } from "../request-body.ts";
 import { malformedMessage, transportError } from "./errors.ts";
 import type { WireFormat } from "./wire-format.ts";
-
-/**
- * Asks for memory to hold so many more bytes of a body; false if this node holds too much of other bodies at the moment.
- */
-export type HoldBytes = (bytes: number) => boolean;
 
 /** A message and the size in which it came. */
 export interface ReceivedMessage {
@@ -24,12 +20,10 @@ export interface ReceivedMessage {
   readonly bytes: number;
 }
 
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, "Length-Prefixed-Message".
-const ENVELOPE_HEADER_BYTES = 5;
+/** Length of what stands in front of an enveloped message ("Length-Prefixed-Message" in gRPC's PROTOCOL-HTTP2.md). */
+export const ENVELOPE_HEADER_BYTES = 5;
+
 const COMPRESSED_FLAG = 1;
-// What any body may take without asking, so that small calls go on while somebody floods the node with large ones.
-const FREE_BODY_BYTES = 64 * 1024;
-const BUSY_RETRY_MS = 1_000;
 const GZIP = "gzip";
 
 /**
@@ -37,7 +31,7 @@ const GZIP = "gzip";
  *
  * @param maxBytes limit of the message, as it came and decompressed.
  * @param signal ends the wait for the body; its reason is thrown.
- * @param hold asked while a large body comes in.
+ * @param memory asked while a large body comes in.
  * @throws ConnectError with its ErrorInfo.
  */
 export async function receiveMessage(
@@ -46,20 +40,16 @@ export async function receiveMessage(
   schema: DescMessage,
   maxBytes: number,
   signal: AbortSignal,
-  hold: HoldBytes,
+  memory: HeldMemory,
 ): Promise<ReceivedMessage> {
-  const encoding = headerOf(request, format.encodingHeader);
-  requireKnownEncoding(encoding, format.acceptEncodingHeader);
+  const encoding = encodingOf(request, format);
   const overhead = format.enveloped ? ENVELOPE_HEADER_BYTES : 0;
-  const body = await readBody(request, maxBytes + overhead, maxBytes, signal, hold);
+  const body = await readBody(request, maxBytes + overhead, () => tooLarge(maxBytes), signal, memory);
   const { data, compressed } = format.enveloped
-    ? openEnvelope(body, maxBytes)
+    ? openEnvelope(body, encoding, maxBytes)
     : { data: body, compressed: isCompressed(encoding) && body.length > 0 };
-  if (compressed && !isCompressed(encoding)) {
-    throw malformedMessage("the message is marked as compressed, but no header says how");
-  }
-  const bytes = compressed ? await decompress(data, maxBytes) : data;
-  return { message: decode(schema, bytes, format.json), bytes: body.length };
+  const message = await openMessage(schema, data, compressed, format.json, maxBytes);
+  return { message, bytes: body.length };
 }
 
 /**
@@ -81,14 +71,63 @@ export async function receiveQueryMessage(
   const text = query.get("message") ?? "";
   const data = query.get("base64") === "1" ? decodeBase64(text) : utf8(text);
   if (data.length > maxBytes) throw tooLarge(maxBytes);
-  const bytes = isCompressed(compression) ? await decompress(data, maxBytes) : data;
-  return { message: decode(schema, bytes, encoding === "json"), bytes: data.length };
+  const message = await openMessage(schema, data, isCompressed(compression), encoding === "json", maxBytes);
+  return { message, bytes: data.length };
 }
 
 /** The single value of a header; of repeated ones, all of them with commas between. */
 export function headerOf(request: Request, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(", ") : value;
+}
+
+/** How the messages of a request are compressed, where they are. @throws ConnectError ENCODING_UNSUPPORTED */
+export function encodingOf(request: Request, format: WireFormat): string | undefined {
+  const encoding = headerOf(request, format.encodingHeader);
+  requireKnownEncoding(encoding, format.acceptEncodingHeader);
+  return encoding;
+}
+
+/**
+ * What the five bytes in front of a message say.
+ *
+ * @throws ConnectError for unknown flags, for compression that no header names, for a message above its limit.
+ */
+export function readEnvelopeHeader(
+  header: Buffer,
+  encoding: string | undefined,
+  maxBytes: number,
+): { readonly length: number; readonly compressed: boolean } {
+  const flags = header.readUInt8(0);
+  if ((flags & ~COMPRESSED_FLAG) !== 0) throw malformedMessage("the message has unknown flags");
+  const length = header.readUInt32BE(1);
+  if (length > maxBytes) throw tooLarge(maxBytes);
+  const compressed = (flags & COMPRESSED_FLAG) !== 0;
+  if (compressed && !isCompressed(encoding)) {
+    throw malformedMessage("the message is marked as compressed, but no header says how");
+  }
+  return { length, compressed };
+}
+
+/**
+ * The message in its bytes.
+ *
+ * @throws ConnectError
+ */
+export async function openMessage(
+  schema: DescMessage,
+  data: Uint8Array,
+  compressed: boolean,
+  json: boolean,
+  maxBytes: number,
+): Promise<Message> {
+  const bytes = compressed ? await decompress(data, maxBytes) : data;
+  return json ? decodeJson(schema, bytes) : decodeBinary(schema, bytes);
+}
+
+/** INVALID_ARGUMENT, because a body ends within a message. */
+export function cutOff(): ConnectError {
+  return malformedMessage("the message is cut off");
 }
 
 function requireKnownEncoding(encoding: string | undefined, acceptHeader: string): void {
@@ -101,57 +140,20 @@ function isCompressed(encoding: string | undefined): boolean {
   return encoding === GZIP;
 }
 
-function readBody(
-  request: Request,
-  maxBodyBytes: number,
+function openEnvelope(
+  body: Buffer,
+  encoding: string | undefined,
   maxBytes: number,
-  signal: AbortSignal,
-  hold: HoldBytes,
-): Promise<Buffer> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes)
-    return Promise.reject(tooLarge(maxBytes));
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const settle = (settled: () => void) => {
-      request.off("data", take);
-      request.off("end", end);
-      request.off("error", fail);
-      signal.removeEventListener("abort", abort);
-      settled();
-    };
-    const take = (chunk: Buffer) => {
-      length += chunk.length;
-      chunks.push(chunk);
-      if (length > maxBodyBytes) settle(() => reject(tooLarge(maxBytes)));
-      else if (length > FREE_BODY_BYTES && !hold(chunk.length)) settle(() => reject(overloaded()));
-    };
-    const end = () => settle(() => resolve(Buffer.concat(chunks, length)));
-    const fail = () => settle(() => reject(transportError("CANCELLED", "the caller went away")));
-    const abort = () => settle(() => reject(signal.reason));
-    // A broken connection can report itself after the wait for it is over.
-    request.on("error", () => {});
-    request.on("data", take);
-    request.on("end", end);
-    request.on("error", fail);
-    signal.addEventListener("abort", abort);
-    if (signal.aborted) abort();
-  });
-}
-
-function openEnvelope(body: Buffer, maxBytes: number): { data: Buffer; compressed: boolean } {
+): { data: Buffer; compressed: boolean } {
   if (body.length === 0) throw transportError("MESSAGE_COUNT_INVALID", "the request has no message");
-  if (body.length < ENVELOPE_HEADER_BYTES) throw malformedMessage("the message is cut off");
-  const flags = body.readUInt8(0);
-  if ((flags & ~COMPRESSED_FLAG) !== 0) throw malformedMessage("the message has unknown flags");
-  const length = body.readUInt32BE(1);
-  if (length > maxBytes) throw tooLarge(maxBytes);
+  if (body.length < ENVELOPE_HEADER_BYTES) throw cutOff();
+  const { length, compressed } = readEnvelopeHeader(body, encoding, maxBytes);
   const data = body.subarray(ENVELOPE_HEADER_BYTES);
-  if (data.length < length) throw malformedMessage("the message is cut off");
+  if (data.length < length) throw cutOff();
   if (data.length > length) {
     throw transportError("MESSAGE_COUNT_INVALID", "the request has more than one message");
   }
-  return { data, compressed: (flags & COMPRESSED_FLAG) !== 0 };
+  return { data, compressed };
 }
 
 function decompress(data: Uint8Array, maxBytes: number): Promise<Buffer> {
@@ -162,10 +164,6 @@ function decompress(data: Uint8Array, maxBytes: number): Promise<Buffer> {
       else reject(malformedMessage("the message cannot be decompressed"));
     });
   });
-}
-
-function decode(schema: DescMessage, bytes: Uint8Array, json: boolean): Message {
-  return json ? decodeJson(schema, bytes) : decodeBinary(schema, bytes);
 }
 
 // What the decoders say can quote the message, so their words stay here. They throw nothing but what is wrong with bytes.
@@ -205,9 +203,4 @@ function decodeBase64(text: string): Uint8Array {
 function tooLarge(maxBytes: number): ConnectError {
   const message = `the message is larger than ${maxBytes} bytes, the most that this call may be`;
   return serviceError("MESSAGE_TOO_LARGE", message, { metadata: { max_bytes: String(maxBytes) } });
-}
-
-function overloaded(): ConnectError {
-  const message = "this node receives too many large messages at the moment: try again";
-  return serviceError("RATE_LIMITED", message, { retryAfterMs: BUSY_RETRY_MS });
 }

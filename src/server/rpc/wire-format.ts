@@ -70,9 +70,12 @@ export function wireFormat(contentType: string | undefined): WireFormat | undefi
   return FORMATS.get(mediaType.trim().toLowerCase());
 }
 
+/** Which side of a method sends a stream. */
+export type MethodKind = "unary" | "server_streaming" | "client_streaming";
+
 /** Whether a method of this kind can be called in the format: Connect dresses unary and streaming methods differently. */
-export function carries(format: WireFormat, kind: "unary" | "server_streaming"): boolean {
+export function carries(format: WireFormat, kind: MethodKind): boolean {
   if (format.protocol === "connect") return kind === "unary";
-  if (format.protocol === "connect-stream") return kind === "server_streaming";
+  if (format.protocol === "connect-stream") return kind !== "unary";
   return true;
 }

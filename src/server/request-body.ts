@@ -1,0 +1,223 @@
+/**
+ * The body of a request as it comes in: read whole or chunk by chunk, within limits of size and of memory that all requests
+ * share, and got rid of where nobody wants it.
+ */
+
+import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
+import type { ConnectError } from "@connectrpc/connect";
+import { serviceError } from "../services/errors.ts";
+import type { Request, Response } from "./listener.ts";
+import { transportError } from "./rpc/errors.ts";
+
+/** The part of the shared memory that one request has. */
+export interface HeldMemory {
+  /** Asks for so many more bytes; false if this node holds too much of other bodies at the moment. */
+  hold(bytes: number): boolean;
+  /** Gives back everything. */
+  release(): void;
+}
+
+/** Memory for the large bodies of all requests together. */
+export interface BodyMemory {
+  /** Begins a request, which has nothing yet. */
+  open(): HeldMemory;
+}
+
+/**
+ * The chunks of a body. What nobody asks for stays with its sender, by the flow control of HTTP/2 or TCP, but for a little
+ * that is read ahead.
+ */
+export interface BodyChunks {
+  /**
+   * The next chunk, undefined at the end of the body.
+   *
+   * @throws ConnectError CANCELLED when the caller went away, or the signal's reason.
+   */
+  next(): Promise<Buffer | undefined>;
+  /** Leaves the rest of the body as it is. */
+  close(): void;
+}
+
+// What any body may take without asking, so that small calls go on while somebody floods the node with large ones.
+const FREE_BODY_BYTES = 64 * 1024;
+// What is left of a refused body is read and dropped, up to this.
+const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
+// Stopping and starting at each chunk would cost more than reading it.
+const READ_AHEAD_BYTES = 64 * 1024;
+const BUSY_RETRY_MS = 1_000;
+const ANSWER_CHECK_MS = 5;
+
+/** Makes the memory that requests share. */
+export function createBodyMemory(maxBytes: number): BodyMemory {
+  let heldBytes = 0;
+  return {
+    open() {
+      let own = 0;
+      return {
+        hold(bytes) {
+          if (heldBytes + bytes > maxBytes) return false;
+          heldBytes += bytes;
+          own += bytes;
+          return true;
+        },
+        release() {
+          heldBytes -= own;
+          own = 0;
+        },
+      };
+    },
+  };
+}
+
+/** Takes memory for a chunk of something that is `length` bytes long with it. What is short needs none. */
+export function holdChunk(memory: HeldMemory, chunk: Buffer, length: number): boolean {
+  return length <= FREE_BODY_BYTES || memory.hold(chunk.length);
+}
+
+/** RESOURCE_EXHAUSTED, because other bodies have the memory. */
+export function overloaded(): ConnectError {
+  const message = "this node receives too many large messages at the moment: try again";
+  return serviceError("RATE_LIMITED", message, { retryAfterMs: BUSY_RETRY_MS });
+}
+
+/** CANCELLED, which nobody is there to read. */
+export function callerGone(): ConnectError {
+  return transportError("CANCELLED", "the caller went away");
+}
+
+/**
+ * Reads a whole body.
+ *
+ * @param maxBodyBytes limit of the body, which is refused with `tooLarge` beyond it.
+ * @param signal ends the wait; its reason is thrown.
+ * @throws ConnectError CANCELLED when the caller went away, RATE_LIMITED when other bodies have the memory.
+ */
+export function readBody(
+  request: Request,
+  maxBodyBytes: number,
+  tooLarge: () => ConnectError,
+  signal: AbortSignal,
+  memory: HeldMemory,
+): Promise<Buffer> {
+  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) return Promise.reject(tooLarge());
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    const settle = (settled: () => void) => {
+      request.off("data", take);
+      request.off("end", end);
+      request.off("error", fail);
+      signal.removeEventListener("abort", abort);
+      settled();
+    };
+    const take = (chunk: Buffer) => {
+      length += chunk.length;
+      chunks.push(chunk);
+      if (length > maxBodyBytes) settle(() => reject(tooLarge()));
+      else if (!holdChunk(memory, chunk, length)) settle(() => reject(overloaded()));
+    };
+    const end = () => settle(() => resolve(Buffer.concat(chunks, length)));
+    const fail = () => settle(() => reject(callerGone()));
+    const abort = () => settle(() => reject(signal.reason));
+    // A broken connection can report itself after the wait for it is over.
+    request.on("error", () => {});
+    request.on("data", take);
+    request.on("end", end);
+    request.on("error", fail);
+    signal.addEventListener("abort", abort);
+    if (signal.aborted) abort();
+  });
+}
+
+/** Begins to read a body chunk by chunk. `signal` ends a wait for the next one. */
+export function bodyChunks(request: Request, signal: AbortSignal): BodyChunks {
+  const ready: Buffer[] = [];
+  let ended = request.readableEnded;
+  let failure: { readonly reason: unknown } | undefined;
+  let wake = () => {};
+  let readyBytes = 0;
+  const take = (chunk: Buffer) => {
+    ready.push(chunk);
+    readyBytes += chunk.length;
+    if (readyBytes >= READ_AHEAD_BYTES) request.pause();
+    wake();
+  };
+  const end = () => {
+    // An HTTP/2 stream that was reset ends like one that is complete.
+    if (request.aborted) return gone();
+    ended = true;
+    wake();
+  };
+  const gone = () => {
+    failure ??= { reason: callerGone() };
+    wake();
+  };
+  const abort = () => {
+    failure ??= { reason: signal.reason };
+    wake();
+  };
+  // A broken connection can report itself after the wait for it is over.
+  request.on("error", () => {});
+  request.on("data", take);
+  request.on("end", end);
+  request.on("error", gone);
+  signal.addEventListener("abort", abort);
+  request.pause();
+  if (signal.aborted) abort();
+
+  return {
+    async next() {
+      if (ready.length === 0 && !ended && failure === undefined) {
+        const woken = new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        if (request.isPaused()) request.resume();
+        await woken;
+      }
+      if (failure !== undefined) throw failure.reason;
+      const chunk = ready.shift();
+      readyBytes -= chunk?.length ?? 0;
+      return chunk;
+    },
+    close() {
+      request.off("data", take);
+      request.off("end", end);
+      request.off("error", gone);
+      signal.removeEventListener("abort", abort);
+    },
+  };
+}
+
+/**
+ * Deals with what is still to come of a body that nobody wants. A caller who writes all before reading gets to read the
+ * answer, if what is left is of a sensible size; beyond that the connection ends (HTTP/1.1), or the stream (HTTP/2).
+ */
+export function discardBody(request: Request, response: Response): void {
+  if (request.complete) return;
+  if (request.httpVersionMajor === 2) {
+    const { stream } = request as Http2ServerRequest;
+    stream.once("finish", () => resetWhenAnswered(stream));
+    return;
+  }
+  const declared = Number(request.headers["content-length"] ?? 0);
+  if (declared > MAX_DISCARDED_BYTES) {
+    if (!response.headersSent) response.setHeader("Connection", "close");
+    return;
+  }
+  let discarded = 0;
+  request.on("data", (chunk: Buffer) => {
+    discarded += chunk.length;
+    if (discarded > MAX_DISCARDED_BYTES) request.destroy();
+  });
+  request.resume();
+}
+
+/**
+ * Asks a caller to send no more, by a reset without an error behind the complete answer (RFC 9113 §8.1). No event says when
+ * the answer's last frame, which may be its trailers, is out; a reset in front of it would make a failure of the answer.
+ */
+function resetWhenAnswered(stream: ServerHttp2Stream): void {
+  if (stream.closed || stream.destroyed) return;
+  if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
+  else setTimeout(resetWhenAnswered, ANSWER_CHECK_MS, stream);
+}
