@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keypears/v1/contact_book.proto.
  */
 export const file_keypears_v1_contact_book: GenFile = /*@__PURE__*/
-  fileDesc("Ch5rZXlwZWFycy92MS9jb250YWN0X2Jvb2sucHJvdG8SC2tleXBlYXJzLnYxIjUKC0NvbnRhY3RCb29rEiYKCGNvbnRhY3RzGAEgAygLMhQua2V5cGVhcnMudjEuQ29udGFjdCKqAQoHQ29udGFjdBIPCgdhZGRyZXNzGAEgASgJEicKBHBpbnMYAiADKAsyGS5rZXlwZWFycy52MS5QaW5uZWRLZXlTZXQSEAoIdmVyaWZpZWQYAyABKAgSLgoIZGVjaXNpb24YBCABKA4yHC5rZXlwZWFycy52MS5Db250YWN0RGVjaXNpb24SDwoHcmVwbGllZBgFIAEoCBISCgpjcmVhdGVkX2F0GAYgASgEIiwKDFBpbm5lZEtleVNldBIOCgZudW1iZXIYASABKA0SDAoEaGFzaBgCIAEoDCpwCg9Db250YWN0RGVjaXNpb24SIAocQ09OVEFDVF9ERUNJU0lPTl9VTlNQRUNJRklFRBAAEh0KGUNPTlRBQ1RfREVDSVNJT05fQUNDRVBURUQQARIcChhDT05UQUNUX0RFQ0lTSU9OX0JMT0NLRUQQAmIGcHJvdG8z");
+  fileDesc("Ch5rZXlwZWFycy92MS9jb250YWN0X2Jvb2sucHJvdG8SC2tleXBlYXJzLnYxInYKC0NvbnRhY3RCb29rEiYKCGNvbnRhY3RzGAEgAygLMhQua2V5cGVhcnMudjEuQ29udGFjdBIPCgd2ZXJzaW9uGAIgASgEEi4KC293bl9rZXlfc2V0GAMgASgLMhkua2V5cGVhcnMudjEuUGlubmVkS2V5U2V0IqoBCgdDb250YWN0Eg8KB2FkZHJlc3MYASABKAkSJwoEcGlucxgCIAMoCzIZLmtleXBlYXJzLnYxLlBpbm5lZEtleVNldBIQCgh2ZXJpZmllZBgDIAEoCBIuCghkZWNpc2lvbhgEIAEoDjIcLmtleXBlYXJzLnYxLkNvbnRhY3REZWNpc2lvbhIPCgdyZXBsaWVkGAUgASgIEhIKCmNyZWF0ZWRfYXQYBiABKAQiLAoMUGlubmVkS2V5U2V0Eg4KBm51bWJlchgBIAEoDRIMCgRoYXNoGAIgASgMKnAKD0NvbnRhY3REZWNpc2lvbhIgChxDT05UQUNUX0RFQ0lTSU9OX1VOU1BFQ0lGSUVEEAASHQoZQ09OVEFDVF9ERUNJU0lPTl9BQ0NFUFRFRBABEhwKGENPTlRBQ1RfREVDSVNJT05fQkxPQ0tFRBACYgZwcm90bzM");
 
 /**
  * The contacts of an account.
@@ -26,6 +26,21 @@ export type ContactBook = Message<"keypears.v1.ContactBook"> & {
    * @generated from field: repeated keypears.v1.Contact contacts = 1;
    */
   contacts: Contact[];
+
+  /**
+   * Version of the book, the one under which it was put. Inside the seal, so that a server cannot pass an old book for a new
+   * one: a device refuses a book whose version is another than the answer's, or lower than the highest that it has seen.
+   *
+   * @generated from field: uint64 version = 2;
+   */
+  version: bigint;
+
+  /**
+   * The account's own newest key set as its devices have seen it, so that a server cannot hide it from one of them.
+   *
+   * @generated from field: keypears.v1.PinnedKeySet own_key_set = 3;
+   */
+  ownKeySet?: PinnedKeySet | undefined;
 };
 
 /**
