@@ -1,10 +1,9 @@
 /** What does each operation cost in each tier, and in liboqs compiled to WebAssembly? */
 
 import { createMLDSA65, createMLKEM768 } from "@oqs/liboqs-js";
-import { createSHA256, createSHA512, argon2id as hashWasmArgon2id } from "hash-wasm";
 import { randomBytes } from "../src/crypto/bytes.ts";
 import { compositeOf } from "../src/crypto/composite.ts";
-import type { Primitives } from "../src/crypto/primitives.ts";
+import type { HashPrimitives, Primitives } from "../src/crypto/primitives.ts";
 import { loadTier } from "../src/crypto/select.ts";
 import { type Candidate, interleave } from "./interleave.ts";
 import { type Bench, formatBytes, type Row } from "./result.ts";
@@ -24,10 +23,15 @@ interface Operation {
 export const bench: Bench = {
   question: "What does each cryptographic operation cost in each tier, and in liboqs?",
   async run(progress) {
-    const tiers = [await loadTier("native"), await loadTier("js")].filter((tier) => tier !== null);
+    const tiers = present([await loadTier("native"), await loadTier("js")]);
+    const hashTiers = present([await loadTier("native"), await loadTier("wasm"), await loadTier("js")]);
     const rows: Row[] = [];
     const ratios: Record<string, number> = {};
-    for (const { op, bytes, candidates } of [...tierOperations(tiers), ...(await otherOperations(tiers))]) {
+    for (const { op, bytes, candidates } of [
+      ...tierOperations(tiers),
+      ...hashOperations(hashTiers),
+      ...(await postQuantumOperations(tiers)),
+    ]) {
       progress(bytes === undefined ? op : `${op} of ${formatBytes(bytes)}`);
       const measured = await interleave(
         candidates,
@@ -37,12 +41,11 @@ export const bench: Bench = {
       for (const { name, seconds, spread } of measured) {
         rows.push({ op, ...size, implementation: name, value: seconds * 1e6, unit: "µs", spread });
       }
-      const native = measured.find(({ name }) => name === "native")?.seconds;
-      if (native === undefined) continue;
+      const [first, ...others] = measured;
+      if (first === undefined) continue;
       const at = bytes === undefined ? "" : `@${bytes}`;
-      for (const { name, seconds } of measured) {
-        if (name !== "native") ratios[`${op}: native/${name}${at}`] = seconds / native;
-      }
+      for (const { name, seconds } of others)
+        ratios[`${op}: ${first.name}/${name}${at}`] = seconds / first.seconds;
     }
     return { rows, ratios };
   },
@@ -95,12 +98,6 @@ function tierOperations(tiers: readonly Primitives[]): Operation[] {
       DATA_BYTES,
     ),
     each(
-      "hkdf-sha-256",
-      ({ hkdfSha256 }) =>
-        () =>
-          hkdfSha256(key, seed, message, 32),
-    ),
-    each(
       "ml-kem-768-keygen",
       ({ mlKem768 }) =>
         () =>
@@ -109,107 +106,102 @@ function tierOperations(tiers: readonly Primitives[]): Operation[] {
   ];
 }
 
-/** What somebody else's code does too. */
-async function otherOperations(tiers: readonly Primitives[]): Promise<Operation[]> {
+/** What hashes, which the WebAssembly tier has too. */
+function hashOperations(tiers: readonly (Primitives | HashPrimitives)[]): Operation[] {
   const message = randomBytes(KIB);
-  const seed = randomBytes(32);
-  const kemSeed = randomBytes(64);
+  const key = randomBytes(32);
   const data = randomBytes(DATA_BYTES).slice();
   const password = randomBytes(16);
   const salt = randomBytes(16);
+  const each = (work: (tier: Primitives | HashPrimitives) => () => unknown) =>
+    tiers.map((tier) => repeated(tier.tier, work(tier)));
+  return [
+    {
+      op: "sha-256",
+      bytes: DATA_BYTES,
+      candidates: each(
+        ({ sha256 }) =>
+          () =>
+            sha256(data),
+      ),
+    },
+    {
+      op: "sha-512",
+      bytes: DATA_BYTES,
+      candidates: each(
+        ({ sha512 }) =>
+          () =>
+            sha512(data),
+      ),
+    },
+    {
+      op: "hkdf-sha-256",
+      candidates: each(
+        ({ hkdfSha256 }) =>
+          () =>
+            hkdfSha256(key, salt, message, 32),
+      ),
+    },
+    { op: "argon2id", candidates: each((tier) => () => tier.argon2id(password, salt, ARGON2ID, 32)) },
+  ];
+}
+
+/** What liboqs does too. */
+async function postQuantumOperations(tiers: readonly Primitives[]): Promise<Operation[]> {
+  const message = randomBytes(KIB);
+  const seed = randomBytes(32);
+  const kemSeed = randomBytes(64);
   const [dsa, kem] = [await createMLDSA65(), await createMLKEM768()];
   const dsaKeys = dsa.generateKeyPair();
   const dsaSignature = dsa.sign(message, dsaKeys.secretKey);
   const kemKeys = kem.generateKeyPair();
   const kemCiphertext = kem.encapsulate(kemKeys.publicKey).ciphertext;
-  const [sha256, sha512] = [await createSHA256(), await createSHA512()];
-  const each = (work: (tier: Primitives) => () => unknown) =>
-    tiers.map((tier) => repeated(tier.tier, work(tier)));
+  const beside = (
+    op: string,
+    work: (tier: Primitives) => () => unknown,
+    liboqs: () => unknown,
+  ): Operation => ({
+    op,
+    candidates: [...tiers.map((tier) => repeated(tier.tier, work(tier))), repeated("liboqs", liboqs)],
+  });
   return [
-    {
-      op: "ml-dsa-65-verify",
-      candidates: [
-        ...each(({ mlDsa65 }) => {
-          const publicKey = mlDsa65.publicKey(seed);
-          const signature = mlDsa65.sign(seed, message);
-          return () => mlDsa65.verify(publicKey, message, signature);
-        }),
-        repeated("liboqs", () => dsa.verify(message, dsaSignature, dsaKeys.publicKey)),
-      ],
-    },
-    {
-      op: "ml-dsa-65-sign",
-      candidates: [
-        ...each(
-          ({ mlDsa65 }) =>
-            () =>
-              mlDsa65.sign(seed, message),
-        ),
-        repeated("liboqs", () => dsa.sign(message, dsaKeys.secretKey)),
-      ],
-    },
-    {
-      op: "ml-kem-768-encapsulate",
-      candidates: [
-        ...each(({ mlKem768 }) => {
-          const publicKey = mlKem768.publicKey(kemSeed);
-          return () => mlKem768.encapsulate(publicKey);
-        }),
-        repeated("liboqs", () => kem.encapsulate(kemKeys.publicKey)),
-      ],
-    },
-    {
-      op: "ml-kem-768-decapsulate",
-      candidates: [
-        ...each(({ mlKem768 }) => {
-          const { ciphertext } = mlKem768.encapsulate(mlKem768.publicKey(kemSeed));
-          return () => mlKem768.decapsulate(kemSeed, ciphertext);
-        }),
-        repeated("liboqs", () => kem.decapsulate(kemCiphertext, kemKeys.secretKey)),
-      ],
-    },
-    {
-      op: "sha-256",
-      bytes: DATA_BYTES,
-      candidates: [
-        ...each(
-          ({ sha256: hash }) =>
-            () =>
-              hash(data),
-        ),
-        repeated("hash-wasm", () => sha256.init().update(data).digest("binary")),
-      ],
-    },
-    {
-      op: "sha-512",
-      bytes: DATA_BYTES,
-      candidates: [
-        ...each(
-          ({ sha512: hash }) =>
-            () =>
-              hash(data),
-        ),
-        repeated("hash-wasm", () => sha512.init().update(data).digest("binary")),
-      ],
-    },
-    {
-      op: "argon2id",
-      candidates: [
-        ...tiers.map((tier) => repeated(tier.tier, () => tier.argon2id(password, salt, ARGON2ID, 32))),
-        repeated("hash-wasm", () =>
-          hashWasmArgon2id({
-            password,
-            salt,
-            memorySize: ARGON2ID.memoryKiB,
-            iterations: ARGON2ID.passes,
-            parallelism: ARGON2ID.lanes,
-            hashLength: 32,
-            outputType: "binary",
-          }),
-        ),
-      ],
-    },
+    beside(
+      "ml-dsa-65-verify",
+      ({ mlDsa65 }) => {
+        const publicKey = mlDsa65.publicKey(seed);
+        const signature = mlDsa65.sign(seed, message);
+        return () => mlDsa65.verify(publicKey, message, signature);
+      },
+      () => dsa.verify(message, dsaSignature, dsaKeys.publicKey),
+    ),
+    beside(
+      "ml-dsa-65-sign",
+      ({ mlDsa65 }) =>
+        () =>
+          mlDsa65.sign(seed, message),
+      () => dsa.sign(message, dsaKeys.secretKey),
+    ),
+    beside(
+      "ml-kem-768-encapsulate",
+      ({ mlKem768 }) => {
+        const publicKey = mlKem768.publicKey(kemSeed);
+        return () => mlKem768.encapsulate(publicKey);
+      },
+      () => kem.encapsulate(kemKeys.publicKey),
+    ),
+    beside(
+      "ml-kem-768-decapsulate",
+      ({ mlKem768 }) => {
+        const { ciphertext } = mlKem768.encapsulate(mlKem768.publicKey(kemSeed));
+        return () => mlKem768.decapsulate(kemSeed, ciphertext);
+      },
+      () => kem.decapsulate(kemCiphertext, kemKeys.secretKey),
+    ),
   ];
+}
+
+function present<Tier>(tiers: readonly (Tier | null)[]): Tier[] {
+  return tiers.filter((tier) => tier !== null);
 }
 
 /** Work done one after the other; awaited only where it is asynchronous. */

@@ -1,8 +1,9 @@
 /** `npm run bench -- NAME [--json]` runs one benchmark; `npm run bench -- --report` runs those of the report and writes it. */
 
 import { parseArgs } from "node:util";
+import { machine } from "./machine.ts";
 import { writeReport, writeResult } from "./report.ts";
-import { type Bench, type BenchResult, machine, toTable } from "./result.ts";
+import { type Bench, type BenchResult, toTable } from "./result.ts";
 
 /** Benchmarks by name, each loaded only when it is run. */
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {

@@ -1,7 +1,5 @@
 /** What a benchmark gives: rows that were measured, and ratios between them in the same run. */
 
-import { availableParallelism, cpus } from "node:os";
-
 /** One figure. */
 export interface Row {
   /** What was done. */
@@ -33,11 +31,6 @@ export interface Bench {
   readonly question: string;
   /** Runs it; `progress` tells what is being measured. */
   run(progress: (what: string) => void): Promise<Pick<BenchResult, "rows" | "ratios">>;
-}
-
-/** The machine that a benchmark ran on. */
-export function machine(): BenchResult["machine"] {
-  return { cpu: cpus()[0]?.model.trim() ?? "unknown", cores: availableParallelism(), node: process.version };
 }
 
 /** Median of figures, and their spread. */

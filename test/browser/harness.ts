@@ -3,7 +3,7 @@
 // context, and hands back what its default export returns. One fresh browser profile for each run.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -16,6 +16,8 @@ export interface BrowserRunOptions {
   readonly timeoutMs?: number;
   /** What the module finds in `location.search`. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** Modules that a dependency imports by a computed path, which no bundler follows: files by their path in the page. */
+  readonly modules?: Readonly<Record<string, string>>;
 }
 
 const DEFAULT_TIMEOUT_MS = 60_000;
@@ -62,7 +64,7 @@ export async function runInBrowser(entryPath: string, options: BrowserRunOptions
 
   const outcome = Promise.withResolvers<unknown>();
   outcome.promise.catch(() => {}); // awaited below; a page that fails at once must not count as unhandled before
-  const server = await serve(bundle, outcome);
+  const server = await serve(bundle, options.modules ?? {}, outcome);
   const profile = await mkdtemp(join(tmpdir(), "keypears-browser-"));
   const { port } = server.address() as AddressInfo;
   const page = new URL(`http://127.0.0.1:${port}/?${new URLSearchParams(options.parameters)}`);
@@ -114,13 +116,19 @@ const PAGE = `<!doctype html><meta charset="utf-8"><link rel="icon" href="data:,
 </script>
 <script type="module" src="/bundle.js"></script>`;
 
-async function serve(bundle: Uint8Array, outcome: Outcome): Promise<Server> {
+async function serve(
+  bundle: Uint8Array,
+  modules: Readonly<Record<string, string>>,
+  outcome: Outcome,
+): Promise<Server> {
   const server = createServer((request, response) => {
     const [path] = (request.url ?? "").split("?", 1);
     if (path === "/") {
       response.setHeader("content-type", "text/html").end(PAGE);
     } else if (path === "/bundle.js") {
       response.setHeader("content-type", "text/javascript").end(bundle);
+    } else if (path !== undefined && Object.hasOwn(modules, path)) {
+      response.setHeader("content-type", "text/javascript").end(readFileSync(modules[path] ?? ""));
     } else if (path === "/outcome" && request.method === "POST") {
       readOutcome(request).then(outcome.resolve, outcome.reject);
       request.once("end", () => response.end());
