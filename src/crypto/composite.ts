@@ -16,6 +16,7 @@ import {
   type Primitives,
 } from "./primitives.ts";
 import { primitives } from "./select.ts";
+import { verifyOnThreads } from "./verify-threads.ts";
 
 /** ML-DSA-65 seed ‖ Ed25519 seed: 64 bytes. */
 export const COMPOSITE_SECRET_KEY_LENGTH = ML_DSA_65_SEED_LENGTH + ED25519_SEED_LENGTH;
@@ -29,6 +30,17 @@ export const COMPOSITE_MAX_CONTEXT_LENGTH = 255;
 // The draft's Prefix (§2.2) and the Label of this pair of algorithms (§6), which is also the ML-DSA context.
 const PREFIX = utf8("CompositeAlgorithmSignatures2025");
 const LABEL = utf8("COMPSIG-MLDSA65-Ed25519-SHA512");
+
+// Enough to keep the four threads of libuv's pool busy, and few enough that others' work there soon has its turn.
+const AT_ONCE = 16;
+
+/** One signature to verify: the arguments of `verify` by their names. */
+export interface SignedItem {
+  readonly publicKey: Uint8Array;
+  readonly message: Uint8Array;
+  readonly signature: Uint8Array;
+  readonly context: string | Uint8Array;
+}
 
 /** Composite signatures on one tier of primitives. */
 export interface Composite {
@@ -53,6 +65,11 @@ export interface Composite {
     signature: Uint8Array,
     context: string | Uint8Array,
   ): boolean;
+  /**
+   * For each item what `verify` says of it, in their order, worked out on all cores where the tier can, and off the event
+   * loop. The items must not change until then.
+   */
+  verifyMany(items: readonly SignedItem[]): Promise<boolean[]>;
 }
 
 /** Composite signatures on the given primitives. */
@@ -78,31 +95,66 @@ export function compositeOf(tier: Primitives): Composite {
       );
     },
     verify(publicKey, message, signature, context) {
-      if (publicKey.length !== COMPOSITE_PUBLIC_KEY_LENGTH) return false;
-      if (signature.length !== COMPOSITE_SIGNATURE_LENGTH) return false;
-      if (typeof context === "string" && !context.isWellFormed()) return false;
-      const representative = messageRepresentative(tier, message, context);
-      if (representative === null) return false;
-      // Ed25519 first: a forgery is refused at the lower price.
+      const halves = split(tier, { publicKey, message, signature, context });
       return (
-        ed25519.verify(
-          publicKey.subarray(ML_DSA_65_PUBLIC_KEY_LENGTH),
-          representative,
-          signature.subarray(ML_DSA_65_SIGNATURE_LENGTH),
-        ) &&
-        mlDsa65.verify(
-          publicKey.subarray(0, ML_DSA_65_PUBLIC_KEY_LENGTH),
-          representative,
-          signature.subarray(0, ML_DSA_65_SIGNATURE_LENGTH),
-          LABEL,
-        )
+        halves !== null &&
+        // Ed25519 first: a forgery is refused at the lower price.
+        ed25519.verify(halves.ed25519Key, halves.representative, halves.ed25519Signature) &&
+        mlDsa65.verify(halves.mlDsa65Key, halves.representative, halves.mlDsa65Signature, LABEL)
       );
+    },
+    verifyMany(items) {
+      const { verifyAside: verifyEd25519 } = ed25519;
+      const { verifyAside: verifyMlDsa65 } = mlDsa65;
+      if (verifyEd25519 === undefined || verifyMlDsa65 === undefined) return verifyOnThreads(items, this);
+      return mapConcurrently(items, AT_ONCE, async (item) => {
+        const halves = split(tier, item);
+        return (
+          halves !== null &&
+          (await verifyEd25519(halves.ed25519Key, halves.representative, halves.ed25519Signature)) &&
+          (await verifyMlDsa65(halves.mlDsa65Key, halves.representative, halves.mlDsa65Signature, LABEL))
+        );
+      });
     },
   };
 }
 
 /** Composite signatures on the chosen primitives. */
 export const composite: Composite = compositeOf(primitives());
+
+/** What the two halves of an item are verified from; null when a length is wrong, or the context cannot be one. */
+function split(tier: Primitives, { publicKey, message, signature, context }: SignedItem) {
+  if (publicKey.length !== COMPOSITE_PUBLIC_KEY_LENGTH) return null;
+  if (signature.length !== COMPOSITE_SIGNATURE_LENGTH) return null;
+  if (typeof context === "string" && !context.isWellFormed()) return null;
+  const representative = messageRepresentative(tier, message, context);
+  if (representative === null) return null;
+  return {
+    representative,
+    mlDsa65Key: publicKey.subarray(0, ML_DSA_65_PUBLIC_KEY_LENGTH),
+    ed25519Key: publicKey.subarray(ML_DSA_65_PUBLIC_KEY_LENGTH),
+    mlDsa65Signature: signature.subarray(0, ML_DSA_65_SIGNATURE_LENGTH),
+    ed25519Signature: signature.subarray(ML_DSA_65_SIGNATURE_LENGTH),
+  };
+}
+
+/** Results of an asynchronous function on all items, in their order, with no more than `atOnce` of them under way. */
+async function mapConcurrently<T, R>(
+  items: readonly T[],
+  atOnce: number,
+  run: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results = new Array<R>(items.length);
+  let next = 0;
+  const work = async () => {
+    while (next < items.length) {
+      const index = next++;
+      results[index] = await run(items[index] as T);
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(atOnce, items.length) }, work));
+  return results;
+}
 
 /** M' = Prefix ‖ Label ‖ u8(len(ctx)) ‖ ctx ‖ SHA-512(M) (§3.1), or null when the context is too long. */
 function messageRepresentative(

@@ -44,3 +44,10 @@ export function requireLength(name: string, bytes: Uint8Array, length: number): 
     throw new CryptoError("wrong-length", `${name} must be ${length} bytes, got ${bytes.length}`);
   }
 }
+
+/** Requires an integer within bounds, both included. @throws CryptoError `out-of-range`. */
+export function requireRange(name: string, value: number, min: number, max: number): void {
+  if (!Number.isSafeInteger(value) || value < min || value > max) {
+    throw new CryptoError("out-of-range", `${name} must be an integer from ${min} to ${max}`);
+  }
+}

@@ -3,7 +3,7 @@
  * nothing but the calls themselves. `verify` answers false where everything else throws a CryptoError.
  */
 
-import { CryptoError, requireLength } from "./errors.ts";
+import { CryptoError, requireLength, requireRange } from "./errors.ts";
 import { isMlKem768PublicKey } from "./ml-kem-key.ts";
 import {
   AES_256_GCM_KEY_LENGTH,
@@ -236,11 +236,5 @@ function requireArgon2idParameters(salt: Uint8Array, parameters: Argon2idParamet
   requireRange("argon2id output length", length, ARGON2_MIN_LENGTH, ARGON2_MAX_U32);
   if (salt.length < ARGON2_MIN_SALT_LENGTH) {
     throw new CryptoError("wrong-length", `argon2id salt must be at least ${ARGON2_MIN_SALT_LENGTH} bytes`);
-  }
-}
-
-function requireRange(name: string, value: number, min: number, max: number): void {
-  if (!Number.isSafeInteger(value) || value < min || value > max) {
-    throw new CryptoError("out-of-range", `${name} must be an integer from ${min} to ${max}`);
   }
 }

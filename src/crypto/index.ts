@@ -4,12 +4,14 @@
  */
 
 export * from "./account-key.ts";
+export type { ByteReader, ByteSource } from "./byte-source.ts";
 export * from "./bytes.ts";
 export * from "./challenge.ts";
 export * from "./composite.ts";
 export * from "./content.ts";
 export * from "./contexts.ts";
 export { CryptoError, type CryptoErrorReason } from "./errors.ts";
+export { type HashStreamOptions, hashStream } from "./hash-stream.ts";
 export * from "./key-wrap.ts";
 export { MIN_PADDED_LENGTH, pad, paddedLength, unpad } from "./padding.ts";
 export * from "./password.ts";

@@ -46,6 +46,11 @@ export function cryptoReport(): readonly PrimitiveReport[] {
   return selection.report;
 }
 
+/** The compiled kernel where BLAKE3 is chosen to run on it, for work that goes to threads; else null. */
+export function chosenKernel(): WebAssembly.Module | null {
+  return kernel;
+}
+
 let native: Promise<Primitives | null> | undefined;
 
 function nativeTier(): Promise<Primitives | null> {
@@ -109,3 +114,5 @@ function preferredTier(): TierName | undefined {
 }
 
 const selection = await selectPrimitives(SOURCES, preferredTier());
+const blake3Tier = selection.report.find(({ primitive }) => primitive === "blake3")?.tier;
+const kernel = blake3Tier === "wasm" ? (await import("./wasm/index.ts")).kernelModule() : null;

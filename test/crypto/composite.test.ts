@@ -7,6 +7,7 @@ import {
   COMPOSITE_SIGNATURE_LENGTH,
   composite,
   compositeOf,
+  type SignedItem,
 } from "../../src/crypto/composite.ts";
 import { CryptoError } from "../../src/crypto/errors.ts";
 import { flipped } from "./assertions.ts";
@@ -106,3 +107,38 @@ test("any single bit flipped in key, message or signature makes it false", () =>
     { numRuns: 200 },
   );
 }, 120_000);
+
+test.each(tiers)(
+  "on the %s tier, verifying many says of each what verifying it alone says",
+  async (_, tier) => {
+    const own = compositeOf(tier);
+    const text = utf8("the text that was signed");
+    const signature = composite.sign(secretKey, text, "test");
+    const good: SignedItem = { publicKey, message: text, signature, context: "test" };
+    const kinds: SignedItem[] = [
+      good,
+      { ...good, context: utf8("test") },
+      { ...good, message: text.subarray(1) },
+      { ...good, signature: flipped(signature, 5) },
+      { ...good, signature: flipped(signature, 8 * 3309 + 5) },
+      { ...good, signature: signature.subarray(1) },
+      { ...good, publicKey: publicKey.subarray(1) },
+      { ...good, publicKey: flipped(publicKey, 3) },
+      { ...good, context: "other" },
+      { ...good, context: "\ud800" },
+      { ...good, context: new Uint8Array(256) },
+    ];
+    const expected = kinds.map((item) =>
+      own.verify(item.publicKey, item.message, item.signature, item.context),
+    );
+    expect(expected).toEqual(kinds.map((_item, i) => i < 2));
+    expect(await own.verifyMany([])).toEqual([]);
+    expect(await own.verifyMany([good])).toEqual([true]);
+    expect(await own.verifyMany([...kinds, ...kinds, ...kinds])).toEqual([
+      ...expected,
+      ...expected,
+      ...expected,
+    ]);
+  },
+  120_000,
+);

@@ -4,6 +4,7 @@ import { concat, lp, randomBytes, toHex, u64 } from "../../src/crypto/bytes.ts";
 import { CryptoError } from "../../src/crypto/errors.ts";
 import { mineStamp, stampKey, verifyStamp } from "../../src/crypto/stamp.ts";
 import { searchStamp } from "../../src/crypto/stamp-search.ts";
+import { compileKernel, instantiateKernel } from "../../src/crypto/wasm/kernel.ts";
 import { js } from "./tiers.ts";
 
 const work = (key: Uint8Array, nonce: bigint) => BigInt(`0x${toHex(js.blake3.keyed(key, u64(nonce)))}`);
@@ -72,7 +73,48 @@ describe("the search", () => {
   });
 });
 
+describe("the kernel's search", () => {
+  const kernel = instantiateKernel(compileKernel() as WebAssembly.Module);
+
+  test("computes the first word of the keyed hash on each of its four lanes, for any key and nonce", () => {
+    const key32 = fc.uint8Array({ minLength: 32, maxLength: 32 });
+    const start32 = fc.integer({ min: 0, max: 0xffff_fffc });
+    fc.assert(
+      fc.property(key32, U32, start32, (key, high, start) => {
+        kernel.key.set(key);
+        const firsts = [0, 1, 2, 3].map((i) =>
+          Number(work(key, (BigInt(high) << 32n) | BigInt(start + i)) >> 224n),
+        );
+        for (const limit of firsts) {
+          const expected = firsts.findIndex((first) => first <= limit);
+          expect(kernel.searchStamp(high, start, 1, limit)).toBe(start + expected);
+        }
+        const least = Math.min(...firsts);
+        if (least > 0) expect(kernel.searchStamp(high, start, 1, least - 1)).toBe(-1);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("finds what the search in JavaScript finds", () => {
+    const key = randomBytes(32);
+    kernel.key.set(key);
+    for (const limit of [0x0010_0000, 0x0100_0000, 0x1000_0000]) {
+      expect(kernel.searchStamp(7, 40, 1000, limit)).toBe(searchStamp(wordsOf(key), 7, 40, 4000, limit));
+    }
+    expect(kernel.searchStamp(0, 0, 0, 0xffff_ffff)).toBe(-1);
+  });
+});
+
 describe("mining", () => {
+  test("on several threads finds a nonce that is worth the difficulty", async () => {
+    const key = randomBytes(32);
+    for (const difficulty of [1, 3, 100_000, 2 ** 21]) {
+      const nonce = await mineStamp(key, difficulty, { threads: 2 });
+      expect(verifyStamp(key, nonce, difficulty)).toBe(true);
+    }
+  }, 120_000);
+
   test("finds the first nonce that is worth the difficulty", async () => {
     const key = randomBytes(32);
     for (const difficulty of [1, 2, 3, 1000]) {
@@ -82,32 +124,39 @@ describe("mining", () => {
     }
   });
 
-  test("lets the event loop run meanwhile, reports how far it is, and stops when told to", async () => {
-    const controller = new AbortController();
-    const reports: number[] = [];
-    let ticks = 0;
-    const timer = setInterval(() => {
-      if (++ticks === 3) controller.abort(new Error("no more"));
-    }, 1);
-    try {
-      // Nobody finds a stamp of the greatest difficulty in the time that three ticks of a timer take.
-      const mining = mineStamp(randomBytes(32), 2 ** 28, {
-        signal: controller.signal,
-        onProgress: ({ tries, expected }) => {
-          reports.push(tries);
-          expect(expected).toBe(2 ** 28);
-        },
-      });
-      await expect(mining).rejects.toThrow("no more");
-    } finally {
-      clearInterval(timer);
-    }
-    expect(reports.length).toBeGreaterThan(0);
-    expect(reports).toEqual([...reports].sort((a, b) => a - b));
-  }, 60_000);
+  test.each([1, 2])(
+    "on %d threads lets the event loop run, reports how far it is, and stops when told to",
+    async (threads) => {
+      const controller = new AbortController();
+      const reports: number[] = [];
+      let ticks = 0;
+      const timer = setInterval(() => {
+        if (++ticks >= 3 && reports.length > 0) controller.abort(new Error("no more"));
+      }, 1);
+      try {
+        // Nobody finds a stamp of the greatest difficulty in the time that three ticks and a report take.
+        const mining = mineStamp(randomBytes(32), 2 ** 28, {
+          threads,
+          signal: controller.signal,
+          onProgress: ({ tries, expected }) => {
+            reports.push(tries);
+            expect(expected).toBe(2 ** 28);
+          },
+        });
+        await expect(mining).rejects.toThrow("no more");
+      } finally {
+        clearInterval(timer);
+      }
+      expect(reports.length).toBeGreaterThan(0);
+      expect(reports).toEqual([...reports].sort((a, b) => a - b));
+    },
+    60_000,
+  );
 
   test("does not begin when it is told to stop before", async () => {
-    const mining = mineStamp(randomBytes(32), 1, { signal: AbortSignal.abort(new Error("never mind")) });
-    await expect(mining).rejects.toThrow("never mind");
+    for (const threads of [1, 2]) {
+      const signal = AbortSignal.abort(new Error("never mind"));
+      await expect(mineStamp(randomBytes(32), 1, { signal, threads })).rejects.toThrow("never mind");
+    }
   });
 });

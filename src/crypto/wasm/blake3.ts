@@ -52,15 +52,16 @@ export function kernelBlake3(module: WebAssembly.Module): Blake3 {
 }
 
 /**
- * Chaining value of the subtree that `data` is, 1 chunk at least, `base` chunks into a larger input; 32 bytes. The
- * subtree must be whole (a power of two of chunks, at a multiple of its size) or the input's last.
+ * Hashes all of `data`. When `length` is 0, it is the subtree that begins at chunk `base` of a larger input, and the result
+ * its chaining value.
  */
-export function subtreeChainingValue(kernel: Kernel, data: Uint8Array, base: number): Uint8Array {
-  return hashWhole(kernel, HASH, data, 0, base);
-}
-
-/** Hashes all of `data`; as a subtree when `length` is 0. */
-function hashWhole(kernel: Kernel, flags: number, data: Uint8Array, length: number, base = 0): Uint8Array {
+export function hashWhole(
+  kernel: Kernel,
+  flags: number,
+  data: Uint8Array,
+  length: number,
+  base = 0,
+): Uint8Array {
   const { input } = kernel;
   if (data.length <= INPUT_LENGTH) {
     input.set(data);
@@ -81,7 +82,7 @@ function hashWhole(kernel: Kernel, flags: number, data: Uint8Array, length: numb
 }
 
 /** Copies the output and wipes it, with the rest of its last block; a chaining value when `length` is 0. */
-function takeOutput({ out }: Kernel, length: number): Uint8Array {
+export function takeOutput({ out }: Kernel, length: number): Uint8Array {
   const output = out.slice(0, length || CV_LENGTH);
   out.fill(0, 0, Math.ceil(output.length / BLOCK_LENGTH) * BLOCK_LENGTH);
   return output;

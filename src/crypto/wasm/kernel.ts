@@ -6,14 +6,10 @@
 import { KERNEL_BASE64 } from "./kernel.generated.ts";
 
 // The kernel's memory, as kernel/layout.as lays it out.
-const KEY_OFFSET = 1152;
-const OUT_OFFSET = 1280;
+export const KERNEL_OFFSETS = { key: 1152, out: 1280, nodes: 4096, stack: 8320, input: 16_384 } as const;
 const OUT_LENGTH = 1024;
-const NODES_OFFSET = 4096;
 const NODES_LENGTH = 6304;
-const STACK_OFFSET = 8320;
 const STACK_LENGTH = 2048;
-const INPUT_OFFSET = 16_384;
 
 export const CHUNK_LENGTH = 1024;
 export const BLOCK_LENGTH = 64;
@@ -30,7 +26,7 @@ export const DERIVE_KEY_CONTEXT = 32;
 export const DERIVE_KEY_MATERIAL = 64;
 
 /** What kernel/*.as export; the comments there say what they do. */
-interface KernelFunctions {
+export interface KernelFunctions {
   absorb(chunks: number, flags: number, index: number, base: number, depth: number): number;
   graft(flags: number, index: number, depth: number): number;
   finish(length: number, flags: number, index: number, base: number, depth: number, outLength: number): void;
@@ -72,11 +68,11 @@ export function instantiateKernel(module: WebAssembly.Module): Kernel {
   const part = (offset: number, length: number) => memory.subarray(offset, offset + length);
   return {
     memory,
-    key: part(KEY_OFFSET, CV_LENGTH),
-    out: part(OUT_OFFSET, OUT_LENGTH),
-    nodes: part(NODES_OFFSET, NODES_LENGTH),
-    stack: part(STACK_OFFSET, STACK_LENGTH),
-    input: part(INPUT_OFFSET, INPUT_LENGTH),
+    key: part(KERNEL_OFFSETS.key, CV_LENGTH),
+    out: part(KERNEL_OFFSETS.out, OUT_LENGTH),
+    nodes: part(KERNEL_OFFSETS.nodes, NODES_LENGTH),
+    stack: part(KERNEL_OFFSETS.stack, STACK_LENGTH),
+    input: part(KERNEL_OFFSETS.input, INPUT_LENGTH),
     absorb,
     graft,
     finish,

@@ -4,10 +4,8 @@
 import { CHUNK_END, CHUNK_START, KEY, KEYED_HASH, ROOT } from "./layout";
 
 /**
- * The first `low` of the range, in groups of four, whose nonce `high << 32 | low` under the key at KEY gives a hash that
- * begins with a big-endian word of at most `limit`; -1 when there is none.
- *
- * @param start multiple of 4. @param groups how many groups of four to try; the range ends within 32 bits.
+ * The first `low` from `start` on, in so many groups of four, whose nonce `high << 32 | low` under the key at KEY gives a
+ * hash that begins with a big-endian word of at most `limit`; -1 when there is none. Beyond 32 bits it begins at 0 again.
  */
 export function searchStamp(high: u32, start: u32, groups: u32, limit: u32): f64 {
   const swap = i8x16(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12);

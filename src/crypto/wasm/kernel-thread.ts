@@ -1,0 +1,135 @@
+/**
+ * The kernel on threads of its own: searching for stamps, and hashing the subtrees of large inputs. A thread is given the
+ * compiled module, so it needs no file and no bundler knows of it.
+ */
+
+import { startThread, type ThreadPort } from "../threads.ts";
+import { INPUT_CHUNKS, KERNEL_OFFSETS, type KernelFunctions } from "./kernel.ts";
+
+/** What a thread is asked. */
+type Question =
+  | { readonly start: { module: WebAssembly.Module; offsets: typeof KERNEL_OFFSETS; pieceChunks: number } }
+  | { readonly search: { key: Uint8Array; high: number; start: number; groups: number; limit: number } }
+  | { readonly subtree: { buffer: ArrayBuffer; length: number; base: number } };
+
+/** A subtree's chaining value, 32 bytes, and the buffer that it was in. */
+export interface HashedSubtree {
+  readonly chainingValue: Uint8Array;
+  readonly buffer: ArrayBuffer;
+}
+
+/** A thread with a kernel. */
+export interface KernelThread {
+  /** `searchStamp` of kernel/stamp.as, under a 32-byte key. */
+  search(key: Uint8Array, high: number, start: number, groups: number, limit: number): Promise<number>;
+  /**
+   * The chaining value of the first `length` bytes of a buffer as the subtree that begins at chunk `base`; the buffer goes
+   * to the thread and comes back.
+   */
+  subtree(buffer: ArrayBuffer, length: number, base: number): Promise<HashedSubtree>;
+  /** Whether it can still be asked. */
+  alive(): boolean;
+  close(): void;
+}
+
+/** How long a thread is kept for the next use: starting one takes some 40 ms, keeping one some megabytes. */
+const IDLE_MS = 5000;
+
+/** Threads that nobody uses at the moment, and the timer that ends them. */
+const idle = new Map<KernelThread, ReturnType<typeof setTimeout>>();
+
+/** As many threads as can be had, up to `count`: idle ones first. Give them back with `releaseKernelThreads`. */
+export async function borrowKernelThreads(
+  module: WebAssembly.Module,
+  count: number,
+): Promise<KernelThread[]> {
+  const kept = [...idle].slice(0, count).map(([thread, timer]) => {
+    clearTimeout(timer);
+    idle.delete(thread);
+    return thread;
+  });
+  const missing = Array.from({ length: count - kept.length }, () => startKernelThread(module));
+  const started = (await Promise.all(missing)).filter((thread) => thread !== null);
+  return [...kept, ...started].filter((thread) => thread.alive());
+}
+
+/** Gives threads back. What they are still at is done first. */
+export function releaseKernelThreads(threads: readonly KernelThread[]): void {
+  for (const thread of threads) {
+    const timer: ReturnType<typeof setTimeout> | { unref(): void } = setTimeout(() => {
+      idle.delete(thread);
+      thread.close();
+    }, IDLE_MS);
+    if (typeof timer === "object") timer.unref(); // Node need not stay for it
+    idle.set(thread, timer as ReturnType<typeof setTimeout>);
+  }
+}
+
+/** Starts a thread on a compiled kernel; null where there are no threads. */
+async function startKernelThread(module: WebAssembly.Module): Promise<KernelThread | null> {
+  const thread = startThread(kernelThread);
+  if (thread === null) return null;
+  const ask = (question: Question, transfer?: ArrayBuffer[]) => thread.ask(question, transfer);
+  try {
+    await ask({ start: { module, offsets: KERNEL_OFFSETS, pieceChunks: INPUT_CHUNKS } });
+  } catch {
+    thread.close();
+    return null;
+  }
+  return {
+    search: async (key, high, start, groups, limit) =>
+      (await ask({ search: { key, high, start, groups, limit } })) as number,
+    subtree: async (buffer, length, base) =>
+      (await ask({ subtree: { buffer, length, base } }, [buffer])) as HashedSubtree,
+    alive: () => thread.alive(),
+    close: () => thread.close(),
+  };
+}
+
+/** Runs in the thread, as text: it may refer to nothing outside of itself. */
+function kernelThread(): void {
+  const CHUNK_LENGTH = 1024;
+  const CV_LENGTH = 32;
+  const port = (globalThis.process?.getBuiltinModule?.("node:worker_threads").parentPort ??
+    globalThis) as unknown as ThreadPort;
+  let kernel: KernelFunctions;
+  let memory: Uint8Array;
+  let offsets: typeof KERNEL_OFFSETS;
+  let pieceChunks: number;
+
+  const answers = {
+    start(given: { module: WebAssembly.Module; offsets: typeof KERNEL_OFFSETS; pieceChunks: number }) {
+      const { exports } = new WebAssembly.Instance(given.module);
+      kernel = exports as unknown as KernelFunctions;
+      memory = new Uint8Array((exports.memory as WebAssembly.Memory).buffer);
+      ({ offsets, pieceChunks } = given);
+      port.postMessage(null);
+    },
+    search(given: { key: Uint8Array; high: number; start: number; groups: number; limit: number }) {
+      memory.set(given.key, offsets.key);
+      port.postMessage(kernel.searchStamp(given.high, given.start, given.groups, given.limit));
+      memory.fill(0, offsets.key, offsets.key + given.key.length);
+    },
+    subtree({ buffer, length, base }: { buffer: ArrayBuffer; length: number; base: number }) {
+      const data = new Uint8Array(buffer, 0, length);
+      const pieceLength = pieceChunks * CHUNK_LENGTH;
+      let [index, depth, offset] = [0, 0, 0];
+      for (; length - offset > pieceLength; offset += pieceLength) {
+        memory.set(data.subarray(offset, offset + pieceLength), offsets.input);
+        depth = kernel.absorb(pieceChunks, 0, index, base, depth);
+        index += pieceChunks;
+      }
+      memory.set(data.subarray(offset), offsets.input);
+      kernel.finish(length - offset, 0, index, base, depth, 0);
+      const chainingValue = memory.slice(offsets.out, offsets.out + CV_LENGTH);
+      memory.fill(0, offsets.input, offsets.input + pieceLength);
+      port.postMessage({ chainingValue, buffer }, [buffer]);
+    },
+  };
+  port.onmessage = ({ data }) => {
+    const question = data as Question;
+    if ("start" in question) answers.start(question.start);
+    else if ("search" in question) answers.search(question.search);
+    else answers.subtree(question.subtree);
+  };
+}
