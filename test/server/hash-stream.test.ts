@@ -1,6 +1,7 @@
 // Streams from callers: on a whole node, in every protocol that carries them, by clients that others wrote and by hand.
 
 import { once } from "node:events";
+import { request as http1Request } from "node:http";
 import { type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { buffer } from "node:stream/consumers";
@@ -14,6 +15,7 @@ import {
 } from "@connectrpc/connect-node";
 import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { blake3 as nobleBlake3 } from "@noble/hashes/blake3.js";
+import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   Blake3StreamRequestSchema,
@@ -263,6 +265,34 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
   });
 });
 
+it("reads the same messages, however their bytes are cut on the way", async () => {
+  const cuts = fc.array(fc.integer({ min: 1, max: 400 }), { minLength: 1, maxLength: 30 });
+  const data = fc.array(fc.uint8Array({ maxLength: 600 }), { maxLength: 8 });
+  await fc.assert(
+    fc.asyncProperty(data, cuts, async (messages, lengths) => {
+      const body = Buffer.concat(messages.map((one) => envelope(message(CONNECT_STREAM, one))));
+      const sending = http1Request(new URL(STREAM, node.origin), {
+        method: "POST",
+        headers: { "content-type": CONNECT_STREAM.contentType, authorization: `Bearer ${token}` },
+        agent: false,
+      });
+      const answered = once(sending, "response");
+      for (let at = 0, i = 0; at < body.length; i++) {
+        const length = lengths[i % lengths.length] ?? 1;
+        sending.write(body.subarray(at, at + length));
+        at += length;
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      sending.end();
+      const [response] = await answered;
+      const answer = await buffer(response);
+      const { hash } = fromBinary(Blake3StreamResponseSchema, answer.subarray(5, 5 + answer.readUInt32BE(1)));
+      expect(toHex(hash)).toBe(reference(Buffer.concat(messages)));
+    }),
+    { numRuns: 60 },
+  );
+});
+
 describe("a caller", () => {
   let server: TestServer;
   beforeAll(async () => {
@@ -368,6 +398,38 @@ describe("a caller", () => {
     stream.end();
     expect(await answer).toBe(0);
     session.close();
+  });
+
+  it("who sends large pieces is refused when the memory for them is taken, and who sends small ones never", async () => {
+    // Its own server: memory for 64 messages of the largest size, and patience for them.
+    const busy = await startTestServer({ maxRequestBytes: 200_000 });
+    const session = connectHttp2(busy.origin);
+    session.on("error", () => {});
+    const begin = () => {
+      const stream = session.request(headers);
+      stream.on("error", () => {});
+      return stream;
+    };
+    const most = piece(195_000).subarray(0, 190_000);
+    const large = Array.from({ length: 120 }, begin);
+    const statuses = large.map(status);
+    for (const stream of large) stream.write(most);
+    await Promise.any(statuses);
+    const small = begin();
+    const answer = status(small);
+    for (let i = 0; i < 100; i++) small.write(piece(60_000));
+    small.end();
+    expect(await answer).toBe(0);
+    for (const stream of large) if (!stream.closed) stream.end(piece(195_000).subarray(190_000));
+    const ended = await Promise.all(statuses);
+    expect(ended.filter((one) => one === 8).length).toBeGreaterThan(0); // RESOURCE_EXHAUSTED
+    expect(ended.filter((one) => one === 0).length).toBeGreaterThan(80);
+    const again = begin();
+    const taken = status(again);
+    again.end(piece(195_000));
+    expect(await taken).toBe(0);
+    session.close();
+    await busy.stop();
   });
 
   it("who comes while the node stops is sent away", async () => {
