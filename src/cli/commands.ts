@@ -44,6 +44,24 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/discover.ts")).run,
   },
   {
+    name: "hash",
+    summary: "hash files with BLAKE3, or check them against a list",
+    description:
+      "Print the BLAKE3 hash of files as b3sum does, a line for each, or check files against such lines. Needs no account.",
+    arguments: [["[FILE...]", "files to hash, or with --check lists to check; - or none is standard input"]],
+    options: [
+      ["-c, --check", "read lists of hashes and names, and check the files that they name"],
+      ["--quiet", "with --check: print only what failed"],
+      ["-l, --length <bytes>", "length of the hash, 1 to 1024 (default: 32)"],
+      ["--no-names", "print hashes without names"],
+    ],
+    examples: ["keypears hash *.iso > SUMS", "keypears hash --check SUMS", "tar c folder | keypears hash"],
+    notes:
+      "A file that cannot be read keeps no other one from being hashed: it is told about, and the exit code is not 0. In names " +
+      "a backslash and a line feed are written \\\\ and \\n, in lines that begin with a backslash.",
+    load: async () => (await import("./commands/hash.ts")).run,
+  },
+  {
     name: "serve",
     summary: "run a node",
     description:

@@ -15,6 +15,7 @@ export const EXIT = {
   contactChanged: 7,
   notFound: 8,
   local: 9,
+  mismatch: 10,
   interrupted: 130,
 } as const;
 
@@ -33,6 +34,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.contactChanged, "a contact's keys changed or are not confirmed: compare fingerprints"],
   [EXIT.notFound, "there is no such account, share, contact, key set or domain"],
   [EXIT.local, "a file or folder on this device is in the way, missing or not private"],
+  [EXIT.mismatch, "a file does not have the hash that a list says"],
   [EXIT.interrupted, "interrupted"],
 ];
 

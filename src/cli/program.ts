@@ -129,6 +129,6 @@ function exitCodeHelp(): string {
   return `Exit codes:\n${rows.join("\n")}
 
 With --json an error is one object on standard error: {"error":{"reason","message","exitCode","next"}}. Standard output
-then stays empty. Reasons of nodes are listed in docs/protocol.md, section 9.
+then stays empty, but for what \`hash\` found out about other files. Reasons of nodes are listed in docs/protocol.md, section 9.
 `;
 }

@@ -1,6 +1,6 @@
 /**
  * A sign of life on standard error for work that takes longer than a moment: a spinner for the password, a bar with the time
- * that is left for stamps. Only at a terminal, and never with `--json`.
+ * that is left for stamps and large files. Only at a terminal, and never with `--json`.
  */
 
 import type { Progress, WorkOptions } from "../client/sign-in.ts";
@@ -19,17 +19,8 @@ export async function withProgress<T>(
   label: string,
   work: (options: WorkOptions) => Promise<T>,
 ): Promise<T> {
-  if (context.json || process.stderr.isTTY !== true) return work({ signal: context.signal });
-  const started = performance.now();
   let text = label;
-  let frame = 0;
-  let shown = false;
-  const draw = () => {
-    if (performance.now() - started < SHOW_AFTER_MS) return;
-    shown = true;
-    process.stderr.write(`${CLEAR_LINE}${FRAMES[frame++ % FRAMES.length]} ${text}`);
-  };
-  const timer = setInterval(draw, FRAME_MS);
+  const stop = showStatus(context, () => text);
   try {
     let stampStarted: number | undefined;
     return await work({
@@ -40,9 +31,33 @@ export async function withProgress<T>(
       },
     });
   } finally {
+    stop();
+  }
+}
+
+/** Shows what `describe` says until the returned function is called. */
+export function showStatus(context: CommandContext, describe: () => string): () => void {
+  if (context.json || process.stderr.isTTY !== true) return () => {};
+  const started = performance.now();
+  let frame = 0;
+  let shown = false;
+  const timer = setInterval(() => {
+    if (performance.now() - started < SHOW_AFTER_MS) return;
+    shown = true;
+    // A line that wraps could not be cleared.
+    const text = describe().slice(0, Math.max((process.stderr.columns || 80) - 3, 1));
+    process.stderr.write(`${CLEAR_LINE}${FRAMES[frame++ % FRAMES.length]} ${text}`);
+  }, FRAME_MS);
+  return () => {
     clearInterval(timer);
     if (shown) process.stderr.write(CLEAR_LINE);
-  }
+  };
+}
+
+/** A bar, filled to a part from 0 to 1. */
+export function bar(done: number): string {
+  const cells = Math.round(done * BAR_CELLS);
+  return "█".repeat(cells) + "░".repeat(BAR_CELLS - cells);
 }
 
 /** What a step of work looks like after so many milliseconds. */
@@ -51,8 +66,6 @@ export function describe(progress: Progress, elapsedMs: number, label: string): 
   const { tries, expected } = progress;
   // Luck decides: after n tries of n expected, 63 in 100 stamps are done, and what is left to expect is as much again.
   const done = 1 - Math.exp(-tries / expected);
-  const cells = Math.round(done * BAR_CELLS);
-  const bar = "█".repeat(cells) + "░".repeat(BAR_CELLS - cells);
   const seconds = tries === 0 ? undefined : Math.ceil((expected / tries) * (elapsedMs / 1_000));
-  return `${label}: working on a stamp ${bar}${seconds === undefined ? "" : ` about ${seconds} s`}`;
+  return `${label}: working on a stamp ${bar(done)}${seconds === undefined ? "" : ` about ${seconds} s`}`;
 }
