@@ -9,6 +9,9 @@ import { type Candidate, interleave } from "./interleave.ts";
 import { type Bench, formatBytes, type Row } from "./result.ts";
 
 const KIB = 1024;
+/** Signatures that are verified together, and how many people signed them. */
+const MANY = 2_000;
+const SIGNERS = 50;
 const DATA_BYTES = 64 * KIB;
 const ARGON2ID = { memoryKiB: 64 * KIB, passes: 3, lanes: 1 };
 
@@ -35,7 +38,7 @@ export const bench: Bench = {
       progress(bytes === undefined ? op : `${op} of ${formatBytes(bytes)}`);
       const measured = await interleave(
         candidates,
-        op === "argon2id" ? { rounds: 3, roundMs: 1 } : { rounds: 7 },
+        op === "argon2id" ? { rounds: 5, roundMs: 1 } : {},
       );
       const size = bytes === undefined ? {} : { bytes };
       for (const { name, seconds, spread } of measured) {
@@ -47,9 +50,42 @@ export const bench: Bench = {
       for (const { name, seconds } of others)
         ratios[`${op}: ${first.name}/${name}${at}`] = seconds / first.seconds;
     }
+    const [fastest] = tiers;
+    if (fastest !== undefined) {
+      progress(`${MANY} composite verifications`);
+      const [one, many] = await interleave(verifyManyCandidates(fastest), { rounds: 7, roundMs: 1 });
+      for (const { name, seconds, spread } of [one, many].filter((each) => each !== undefined)) {
+        const value = (seconds / MANY) * 1e6;
+        rows.push({ op: "verify-many", implementation: name, value, unit: "µs", spread });
+      }
+      if (one && many) ratios["verify-many: two-cores/one"] = one.seconds / many.seconds;
+    }
     return { rows, ratios };
   },
 };
+
+/** The same signatures one after the other, and all at once on as many cores as there are. */
+function verifyManyCandidates(tier: Primitives): Candidate[] {
+  const composite = compositeOf(tier);
+  const context = "keypears/v1/share";
+  const signers = Array.from({ length: SIGNERS }, () => randomBytes(64)).map((secretKey) => ({
+    secretKey,
+    publicKey: composite.publicKey(secretKey),
+  }));
+  const signed = signers.map(({ secretKey, publicKey }) => {
+    const message = randomBytes(32);
+    return { publicKey, message, signature: composite.sign(secretKey, message, context), context };
+  });
+  const items = Array.from({ length: MANY }, (_, index) => signed[index % SIGNERS]).filter(
+    (item) => item !== undefined,
+  );
+  return [
+    repeated("one at a time", () =>
+      items.every((item) => composite.verify(item.publicKey, item.message, item.signature, context)),
+    ),
+    repeated("verifyMany", () => composite.verifyMany(items)),
+  ];
+}
 
 /** What every tier has. */
 function tierOperations(tiers: readonly Primitives[]): Operation[] {

@@ -31,7 +31,7 @@ export async function interleave(
   candidates: readonly Candidate[],
   options: InterleaveOptions = {},
 ): Promise<Measurement[]> {
-  const { rounds = 9, roundMs = 60 } = options;
+  const { rounds = 15, roundMs = 40 } = options;
   const times = new Map<Candidate, number>();
   for (const candidate of candidates) times.set(candidate, await calibrate(candidate, roundMs));
   const figures = new Map<Candidate, number[]>(candidates.map((candidate) => [candidate, []]));
