@@ -1,5 +1,5 @@
 /**
- * The inner loop of stamps (docs/protocol.md section 6.4): BLAKE3's compression function, specialised by hand for a keyed
+ * The inner loop of stamps (docs/protocol.md section 6.4) where the kernel cannot run, four times slower: BLAKE3's compression function, specialised by hand for a keyed
  * hash of 8 bytes (BLAKE3 specification, section 2.2). One block, so 14 of its 16 message words are zero and drop out,
  * and so do three quarters of the first round, which depend on key and upper half of the nonce alone, and all of the
  * last round that the first output word does not need. Straight-line code in local variables is what makes engines
