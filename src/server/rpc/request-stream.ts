@@ -87,7 +87,8 @@ function pieces(chunks: BodyChunks, memory: HeldMemory) {
         if (chunk === undefined) throw cutOff();
         waiting.push(chunk);
         length += chunk.length;
-        if (!holdChunk(memory, chunk, length)) throw overloaded();
+        // What is read ahead of the next message does not count, or a short one could be refused too.
+        if (!holdChunk(memory, chunk, Math.min(length, wanted))) throw overloaded();
       }
       const [first] = waiting;
       const all = first !== undefined && waiting.length === 1 ? first : Buffer.concat(waiting, length);
