@@ -1,7 +1,8 @@
 /**
  * The worker that empties the outbox (docs/protocol.md, section 6.3): it groups what is due by destination, takes it under a
  * lease, delivers it, and writes what came of it, guarded by the lease. It may be killed at any instant: a lease runs out,
- * the share is delivered again, and the receiver answers DUPLICATE.
+ * the share is delivered again, and the receiver answers DUPLICATE. Destinations that fail or were never tried have places
+ * of their own, a batch at a time, so that hosts which hang, of which one account can name any number, hold up no others.
  */
 
 import { create } from "@bufbuild/protobuf";
@@ -13,7 +14,13 @@ import { randomBytes, toHex } from "../crypto/bytes.ts";
 import type { Logger } from "../logger.ts";
 import { DELIVERY_WINDOW_MS, MAX_DELIVERY_ENVELOPES, MAX_REQUEST_BYTES } from "../protocol/limits.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
-import type { DeliveryUpdate, EnvelopeRecord, LeasedDelivery, OutboxStore } from "../storage/stores.ts";
+import type {
+  DeliveryUpdate,
+  DestinationStanding,
+  EnvelopeRecord,
+  LeasedDelivery,
+  OutboxStore,
+} from "../storage/stores.ts";
 import { backoff } from "./backoff.ts";
 import { PeerError } from "./errors.ts";
 
@@ -33,7 +40,7 @@ export interface OutboxWorkerOptions {
   readonly leaseMs?: number;
   /** How often to look for work that nobody announced, in milliseconds. */
   readonly pollMs?: number;
-  /** Destinations that are served side by side. */
+  /** Destinations that are served side by side: half of them such as answer, a quarter untried, a quarter failing. */
   readonly maxDestinations?: number;
   /** How long one delivery may take, in milliseconds. */
   readonly deliveryTimeoutMs?: number;
@@ -56,6 +63,9 @@ const REQUEST_OVERHEAD_BYTES = 64 * 1024;
 /** Failures in a row after which a destination is left alone for a while. */
 const BREAKER_FAILURES = 3;
 
+/** In the order in which they are served. */
+const STANDINGS: readonly DestinationStanding[] = ["ANSWERED", "UNTRIED", "FAILING"];
+
 /** What is known of a destination that fails. */
 interface Breaker {
   failures: number;
@@ -71,7 +81,8 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
   const maxDestinations = options.maxDestinations ?? 16;
   const deliveryTimeoutMs = options.deliveryTimeoutMs ?? 30_000;
 
-  const serving = new Map<string, Promise<void>>();
+  const places = placesByStanding(maxDestinations);
+  const serving = new Map<string, { readonly standing: DestinationStanding; readonly done: Promise<void> }>();
   // Anyone with an account can send to names that lead nowhere, each of which would stay here for good.
   const breakers = new LRUCache<string, Breaker>({ max: options.maxBreakers ?? 1_000 });
   const stopping = new AbortController();
@@ -80,45 +91,46 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
   let lookAgain = false;
   let stopped = true;
 
-  /** Finds destinations with something due and serves each until nothing is. */
+  /** Finds destinations with something due and serves a batch of each that has a place. */
   async function look(): Promise<void> {
     do {
       lookAgain = false;
-      const now = clock();
-      for (const domain of await outbox.dueDestinations(
-        now,
-        maxDestinations + breakers.size + serving.size,
-      )) {
-        if (stopped || serving.size >= maxDestinations) break;
-        if (serving.has(domain) || (breakers.get(domain)?.openUntil ?? 0) > now) continue;
-        serving.set(
-          domain,
-          serve(domain)
-            .catch((error: unknown) =>
-              log.error({ err: error, domain }, "outbox: destination could not be served"),
-            )
-            .finally(() => {
-              serving.delete(domain);
-              if (!stopped) schedule(0);
-            }),
-        );
-      }
+      for (const standing of STANDINGS) await fillPlaces(standing);
     } while (lookAgain && !stopped);
   }
 
-  async function serve(domain: string): Promise<void> {
-    while (!stopped && (breakers.get(domain)?.openUntil ?? 0) <= clock()) {
-      const token = toHex(randomBytes(16));
-      const leased = await outbox.lease({
-        destination: domain,
-        token,
-        leaseMs,
-        limit: MAX_DELIVERY_ENVELOPES,
-        maxBytes: MAX_REQUEST_BYTES - REQUEST_OVERHEAD_BYTES,
-      });
-      if (leased.length === 0) return;
-      await deliverLeased(domain, token, leased);
+  async function fillPlaces(standing: DestinationStanding): Promise<void> {
+    const taken = [...serving.values()].filter((one) => one.standing === standing).length;
+    let free = places[standing] - taken;
+    if (free === 0) return;
+    const now = clock();
+    // With room for those that are passed over.
+    for (const domain of await outbox.dueDestinations(standing, now, free + breakers.size + serving.size)) {
+      if (stopped || free === 0) return;
+      if (serving.has(domain) || (breakers.get(domain)?.openUntil ?? 0) > now) continue;
+      free -= 1;
+      const done = serve(domain)
+        .catch((error: unknown) =>
+          log.error({ err: error, domain }, "outbox: destination could not be served"),
+        )
+        .finally(() => {
+          serving.delete(domain);
+          schedule(0);
+        });
+      serving.set(domain, { standing, done });
     }
+  }
+
+  async function serve(domain: string): Promise<void> {
+    const token = toHex(randomBytes(16));
+    const leased = await outbox.lease({
+      destination: domain,
+      token,
+      leaseMs,
+      limit: MAX_DELIVERY_ENVELOPES,
+      maxBytes: MAX_REQUEST_BYTES - REQUEST_OVERHEAD_BYTES,
+    });
+    if (leased.length > 0) await deliverLeased(domain, token, leased);
   }
 
   async function deliverLeased(
@@ -224,10 +236,16 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
       clearTimeout(timer);
       const grace = setTimeout(() => stopping.abort(new Error("the node is stopping")), graceMs);
       await looking;
-      await Promise.all(serving.values());
+      await Promise.all(Array.from(serving.values(), ({ done }) => done));
       clearTimeout(grace);
     },
   };
+}
+
+/** A quarter of the places each for what was never tried and for what fails, the rest for what answers; one at least. */
+function placesByStanding(places: number): Readonly<Record<DestinationStanding, number>> {
+  const quarter = Math.max(1, Math.floor(places / 4));
+  return { ANSWERED: Math.max(1, places - 2 * quarter), UNTRIED: quarter, FAILING: quarter };
 }
 
 /** Until when an envelope may be delivered, in Unix milliseconds. */

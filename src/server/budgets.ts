@@ -24,6 +24,8 @@ export interface Budgets<Name extends string> {
    * @returns 0 if they were there, else how long until they are, in milliseconds.
    */
   draw(name: Name, key: string, points: number): number;
+  /** What a draw of one point would answer, without taking it. */
+  look(name: Name, key: string): number;
 }
 
 const MAX_KEYS_PER_BUDGET = 20_000;
@@ -35,23 +37,37 @@ export function createBudgets<Name extends string>(
 ): Budgets<Name> {
   // For each key the time at which its budget is full again.
   const fullAt = new Map<Name, LRUCache<string, number>>();
+
+  function keysOf(name: Name): LRUCache<string, number> {
+    const keys = fullAt.get(name) ?? new LRUCache({ max: MAX_KEYS_PER_BUDGET });
+    fullAt.set(name, keys);
+    return keys;
+  }
+
+  /** When the budget would be full again after a draw, and the latest that may be. */
+  function afterDraw(name: Name, key: string, points: number): { after: number; emptyAt: number } {
+    const { perSecond, burst } = rates[name];
+    const now = clock();
+    const msPerPoint = 1_000 / perSecond;
+    const emptyAt = now + burst * msPerPoint;
+    // A clock that was set back must not leave a budget empty for longer than it takes to fill.
+    const before = Math.min(Math.max(keysOf(name).get(key) ?? now, now), emptyAt);
+    return { after: before + Math.min(points, burst) * msPerPoint, emptyAt };
+  }
+
   return {
     draw(name, key, points) {
-      const { perSecond, burst, drains } = rates[name];
-      const keys = fullAt.get(name) ?? new LRUCache({ max: MAX_KEYS_PER_BUDGET });
-      fullAt.set(name, keys);
-      const now = clock();
-      const msPerPoint = 1_000 / perSecond;
-      const emptyAt = now + burst * msPerPoint;
-      // A clock that was set back must not leave a budget empty for longer than it takes to fill.
-      const before = Math.min(Math.max(keys.get(key) ?? now, now), emptyAt);
-      const after = before + Math.min(points, burst) * msPerPoint;
+      const { after, emptyAt } = afterDraw(name, key, points);
       if (after <= emptyAt) {
-        keys.set(key, after);
+        keysOf(name).set(key, after);
         return 0;
       }
-      if (drains === true) keys.set(key, emptyAt);
+      if (rates[name].drains === true) keysOf(name).set(key, emptyAt);
       return Math.ceil(after - emptyAt);
+    },
+    look(name, key) {
+      const { after, emptyAt } = afterDraw(name, key, 1);
+      return Math.max(0, Math.ceil(after - emptyAt));
     },
   };
 }

@@ -17,6 +17,7 @@ import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
 import type { Budget, NodeLimits, ServiceContext } from "../services/context.ts";
 import { serviceError } from "../services/errors.ts";
 import { createAccountEvents } from "../services/events.ts";
+import { createFamiliarPrefixes } from "../services/familiar-prefixes.ts";
 import { hashData, spendHash } from "../services/hashing.ts";
 import { registerServices } from "../services/index.ts";
 import { openStorage, type Storage } from "../storage/open.ts";
@@ -124,11 +125,9 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     inbound: federation.inbound,
     wakeOutbox: () => federation.outbox.wake(),
     events,
-    spend: async (budget, key, points = 1) => {
-      const retryAfterMs = budgets.draw(budget, key, points);
-      if (retryAfterMs > 0)
-        throw serviceError("RATE_LIMITED", "too many calls of this kind", { retryAfterMs });
-    },
+    spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
+    requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
+    familiarPrefixes: createFamiliarPrefixes(),
     watchPollMs: WATCH_POLL_MS,
     watchKeepAliveMs: WATCH_KEEP_ALIVE_MS,
     shutdown: stopping.signal,
@@ -240,13 +239,26 @@ function budgetRates(limits: NodeLimits): Record<BudgetName, BudgetRate> {
   const attempts = limits.loginAttemptsPerMinute;
   return {
     lookup: { perSecond: limits.lookupsPerSecond, burst: limits.lookupBurst },
-    login: { perSecond: attempts / 60, burst: attempts },
-    creation: { perSecond: attempts / 60, burst: attempts },
+    login: perMinute(attempts),
+    "login-address": perMinute(Math.ceil(attempts / 3)),
+    "login-failures": perMinute(limits.failedLoginsPerMinute),
+    creation: perMinute(attempts),
+    send: { perSecond: limits.sendsPerSecond, burst: limits.sendBurst },
+    account: { perSecond: limits.accountChangesPerSecond, burst: limits.accountChangeBurst },
     // A burst of 16 full batches. A failed signature costs many points, and takes what is left.
     "delivery-source": { perSecond: 1_000, burst: 4_096, drains: true },
     "delivery-recipient": { perSecond: 200, burst: 2_048 },
     "delivery-sender-domain": { perSecond: 1_000, burst: 4_096 },
   };
+}
+
+function perMinute(points: number): BudgetRate {
+  return { perSecond: points / 60, burst: points };
+}
+
+/** @throws ConnectError RATE_LIMITED unless there is nothing to wait for. */
+function requireNoWait(retryAfterMs: number): void {
+  if (retryAfterMs > 0) throw serviceError("RATE_LIMITED", "too many calls of this kind", { retryAfterMs });
 }
 
 function developmentApiUrl(config: NodeConfig, { host, port }: HostAndPort): string {

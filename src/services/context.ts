@@ -16,6 +16,7 @@ import type { Logger } from "../logger.ts";
 import type { AccountRecord, SessionRecord, Stores } from "../storage/stores.ts";
 import { serviceError } from "./errors.ts";
 import type { AccountEvents } from "./events.ts";
+import type { FamiliarPrefixes } from "./familiar-prefixes.ts";
 
 /** Limits that an operator may set (docs/protocol.md, section 10). */
 export interface NodeLimits {
@@ -29,9 +30,16 @@ export interface NodeLimits {
   readonly defaultDeadlineMs: number;
   readonly lookupsPerSecond: number;
   readonly lookupBurst: number;
-  /** Attempts to log in or to confirm a login key, per source prefix and per address, per minute. */
+  /** Attempts to log in, per source prefix and minute, a third of them at one address; and to confirm a login key. */
   readonly loginAttemptsPerMinute: number;
+  /** Attempts to log in to one address that may fail per minute, from wherever they come. */
+  readonly failedLoginsPerMinute: number;
+  readonly sendsPerSecond: number;
+  readonly sendBurst: number;
+  readonly accountChangesPerSecond: number;
+  readonly accountChangeBurst: number;
   readonly maxAccountBytes: number;
+  readonly maxContacts: number;
   readonly maxFirstContactsPerDay: number;
 }
 
@@ -60,6 +68,9 @@ export interface ServiceContext {
   readonly events: AccountEvents;
   /** Takes points (1 if none are given) from a budget; throws RATE_LIMITED with RetryInfo when they are not there. */
   readonly spend: (budget: Budget, key: string, points?: number) => Promise<void>;
+  /** Throws as `spend` would for one point, and takes none. */
+  readonly requireBudget: (budget: Budget, key: string) => Promise<void>;
+  readonly familiarPrefixes: FamiliarPrefixes;
   /** How often a stream looks for news that no event announced, and sends a message that keeps it alive. */
   readonly watchPollMs: number;
   readonly watchKeepAliveMs: number;
@@ -72,9 +83,20 @@ export interface ServiceContext {
  *
  * - `lookup`: questions without a session, and resolutions with one. Has to hold a whole batch of look-ups at once.
  * - `login`: attempts to log in, or to confirm a login key.
+ * - `login-address`: attempts to log in to one address from one prefix; the key names both.
+ * - `login-failures`: attempts to log in to one address that failed, from wherever.
  * - `creation`: attempts to make an account.
+ * - `send`: shares that an account sends.
+ * - `account`: whatever else an account changes.
  */
-export type Budget = "lookup" | "login" | "creation";
+export type Budget =
+  | "lookup"
+  | "login"
+  | "login-address"
+  | "login-failures"
+  | "creation"
+  | "send"
+  | "account";
 
 /** The session that a request's bearer token opened. */
 export interface AuthenticatedSession {
@@ -115,6 +137,20 @@ export function requireSession(call: HandlerContext): AuthenticatedSession {
   }
   if (session === "invalid") throw sessionInvalid();
   return session;
+}
+
+/**
+ * The session that a method needs which changes something of its account, paid for from the `account` budget.
+ *
+ * @throws ConnectError UNAUTHENTICATED as requireSession does, or RATE_LIMITED.
+ */
+export async function requireChangingSession(
+  context: ServiceContext,
+  call: HandlerContext,
+): Promise<AuthenticatedSession> {
+  const authenticated = requireSession(call);
+  await context.spend("account", `account:${authenticated.account.id}`);
+  return authenticated;
 }
 
 /** UNAUTHENTICATED with SESSION_INVALID. */

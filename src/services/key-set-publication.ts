@@ -8,7 +8,7 @@ import { AccountNoticeKind } from "../../gen/keypears/v1/account_service_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { continues, follows, parseKeySetBody } from "../protocol/key-set.ts";
 import type { AccountRecord, KeySetRecord, KeySetStore } from "../storage/stores.ts";
-import { requireSession, type ServiceContext, sessionInvalid } from "./context.ts";
+import { requireChangingSession, type ServiceContext, sessionInvalid } from "./context.ts";
 import { fieldError, serviceError } from "./errors.ts";
 import { sealedKeysField } from "./fields.ts";
 import { keySetInvalid, newKeySetField, type VerifiedKeySet } from "./key-set-checks.ts";
@@ -59,7 +59,7 @@ export function createKeySetPublication(
   }
 
   return async (request, call) => {
-    const { account, session } = requireSession(call);
+    const { account, session } = await requireChangingSession(context, call);
     const key = requestKey(KeySetService.method.publishKeySet, request, ["loginKey"]);
     const now = clock();
     const earlier = await stores.accounts.earlierResult(account.id, key, now);

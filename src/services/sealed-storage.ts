@@ -6,7 +6,7 @@ import { AccountService, type WrappedAccountKeySchema } from "../../gen/keypears
 import { SEALED_BOX_OVERHEAD } from "../crypto/index.ts";
 import { MAX_SEALED_CONTACTS_BYTES } from "../protocol/limits.ts";
 import type { AccountRecord, AccountStore } from "../storage/stores.ts";
-import { requireSession, type ServiceContext } from "./context.ts";
+import { requireChangingSession, requireSession, type ServiceContext } from "./context.ts";
 import { fieldError, serviceError } from "./errors.ts";
 import { uint64Field } from "./fields.ts";
 import { requestIdReused, requestKey } from "./request-id.ts";
@@ -42,7 +42,7 @@ export function createSealedStorage(context: ServiceContext): Methods {
     },
 
     async putSealedContacts(request, call) {
-      const { account } = requireSession(call);
+      const { account } = await requireChangingSession(context, call);
       const { length } = request.sealedContacts;
       if (length < SEALED_BOX_OVERHEAD || length > MAX_SEALED_CONTACTS_BYTES) {
         const range = `from ${SEALED_BOX_OVERHEAD} to ${MAX_SEALED_CONTACTS_BYTES}`;

@@ -42,6 +42,7 @@ export function createShareSending(
 
   return async (request, call) => {
     const { account } = requireSession(call);
+    await context.spend("send", `account:${account.id}`);
     const sent = requiredField("envelope", request.envelope);
     const envelope = readField("envelope", () => parseEnvelope(sent, limits.maxEnvelopeBytes));
     if (envelope.sender !== account.address) {
@@ -57,13 +58,21 @@ export function createShareSending(
       stampNonce: envelope.stampNonce,
       now,
       maxStoredBytes: limits.maxAccountBytes,
+      maxContacts: limits.maxContacts,
     });
     if (queued.kind === "over-quota") {
       throw serviceError("QUOTA_EXCEEDED", "the account's storage is full: delete shares, then send again");
     }
+    if (queued.kind === "too-many-contacts") throw tooManyContacts(limits.maxContacts);
     if (queued.kind === "queued") context.wakeOutbox();
     return { shareId: envelope.shareId, delivery: deliveryMessage(queued.delivery) };
   };
+}
+
+/** RESOURCE_EXHAUSTED with QUOTA_EXCEEDED: each address that was sent to, accepted or blocked is a contact. */
+export function tooManyContacts(most: number) {
+  const message = `an account has at most ${most} contacts: forget some, then try again`;
+  return serviceError("QUOTA_EXCEEDED", message);
 }
 
 /** Later than this the outbox would give up before its first attempt. */

@@ -3,6 +3,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import type { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { LOGIN_KEY_LENGTH } from "../crypto/index.ts";
+import type { AccountRecord } from "../storage/stores.ts";
 import { callerKey, requireSession, type ServiceContext } from "./context.ts";
 import { fieldError, serviceError } from "./errors.ts";
 import { bytesField, deviceNameField, hostedAddressField } from "./fields.ts";
@@ -27,7 +28,30 @@ const POSITION = /^([0-9]{1,15})\.([0-9a-f]{32})$/;
 
 /** Makes the methods that open and end sessions. */
 export function createSessionMethods(context: ServiceContext): Methods {
-  const { stores, clock, events } = context;
+  const { stores, clock, events, familiarPrefixes } = context;
+
+  /**
+   * Checks a login key. What a stranger can spend must not lock the owner out: the address as a whole pays for failures
+   * only, and when that is spent, prefixes from which the account was logged in to before still pass. Whoever does not,
+   * is told so whatever the login key and whether or not there is an account.
+   */
+  async function requireLogin(
+    address: string,
+    loginKey: Uint8Array,
+    sourcePrefix: string,
+  ): Promise<AccountRecord> {
+    await context.spend("login-address", `address:${address} prefix:${sourcePrefix}`);
+    await context.spend("login", `prefix:${sourcePrefix}`);
+    const account = await stores.accounts.byAddress(address);
+    const correct = isLoginKey(address, loginKey, account);
+    const familiar = account !== undefined && familiarPrefixes.has(account.id, sourcePrefix);
+    if (!familiar) {
+      if (correct) await context.requireBudget("login-failures", `address:${address}`);
+      else await context.spend("login-failures", `address:${address}`);
+    }
+    if (!correct || account === undefined) throw loginFailed();
+    return account;
+  }
 
   async function end(accountId: number, sessionId: string): Promise<void> {
     const ended = await stores.sessions.revoke(accountId, sessionId);
@@ -48,10 +72,8 @@ export function createSessionMethods(context: ServiceContext): Methods {
       const { canonical } = hostedAddressField("address", request.address, context);
       const loginKey = bytesField("login_key", request.loginKey, LOGIN_KEY_LENGTH);
       const deviceName = deviceNameField(request.deviceName);
-      await context.spend("login", `prefix:${call.values.get(callerKey).sourcePrefix}`);
-      await context.spend("login", `address:${canonical}`);
-      const account = await stores.accounts.byAddress(canonical);
-      if (!isLoginKey(canonical, loginKey, account) || !account) throw loginFailed();
+      const { sourcePrefix } = call.values.get(callerKey);
+      const account = await requireLogin(canonical, loginKey, sourcePrefix);
 
       const now = clock();
       const { token, session } = newSession(deviceName, now);
@@ -62,6 +84,7 @@ export function createSessionMethods(context: ServiceContext): Methods {
         await end(account.id, session.id);
         throw loginFailed();
       }
+      familiarPrefixes.add(account.id, sourcePrefix);
       return {
         sessionToken: token,
         session: sessionMessage({ ...session, lastUsedAt: now }, session.id),
@@ -98,7 +121,9 @@ export function createSessionMethods(context: ServiceContext): Methods {
     },
 
     async revokeSession({ sessionId }, call) {
-      const { account } = requireSession(call);
+      const { account, session } = requireSession(call);
+      // Each session pays for itself: a stolen one must not keep the owner from ending it.
+      await context.spend("account", `session:${session.id}`);
       if (!SESSION_ID.test(sessionId)) throw fieldError("session_id", "must be 32 lower-case hex digits");
       await end(account.id, sessionId);
       return {};

@@ -13,11 +13,11 @@ import {
   type ShareService,
 } from "../../gen/keypears/v1/share_service_pb.ts";
 import type { ContactStateName } from "../storage/stores.ts";
-import { requireSession, type ServiceContext } from "./context.ts";
+import { requireChangingSession, requireSession, type ServiceContext } from "./context.ts";
 import { serviceError } from "./errors.ts";
 import { addressField, enumField, shareIdField } from "./fields.ts";
 import { cutPage, pageNumber, pageSizeOf, pageToken } from "./page.ts";
-import { createShareSending } from "./sending.ts";
+import { createShareSending, tooManyContacts } from "./sending.ts";
 import {
   deliveryMessage,
   envelopeMessage,
@@ -39,7 +39,7 @@ const CONTACT_STATES: Readonly<Record<Exclude<ContactState, UnknownEnum>, Contac
 
 /** Makes the service. */
 export function createShareService(context: ServiceContext): ServiceImpl<typeof ShareService> {
-  const { stores, clock } = context;
+  const { stores, clock, limits } = context;
   return {
     sendShare: createShareSending(context),
 
@@ -83,14 +83,14 @@ export function createShareService(context: ServiceContext): ServiceImpl<typeof 
     watchShares: createShareWatch(context),
 
     async markOpened(request, call) {
-      const { account } = requireSession(call);
+      const { account } = await requireChangingSession(context, call);
       const openedAt = await stores.received.markOpened(account.id, shareIdField(request.shareId), clock());
       if (openedAt === undefined) throw shareUnknown();
       return { openedAt: BigInt(openedAt) };
     },
 
     async deleteShare(request, call) {
-      const { account } = requireSession(call);
+      const { account } = await requireChangingSession(context, call);
       const shareId = shareIdField(request.shareId);
       if (boxField(request.box) === "SENT") {
         const { cancelled } = await stores.outbox.delete(account.id, shareId, clock());
@@ -101,10 +101,12 @@ export function createShareService(context: ServiceContext): ServiceImpl<typeof 
     },
 
     async setContact(request, call) {
-      const { account } = requireSession(call);
+      const { account } = await requireChangingSession(context, call);
       const { canonical } = addressField("address", request.address);
       const state = CONTACT_STATES[enumField("state", request.state, ContactStateSchema)];
-      await stores.contacts.set(account.id, canonical, state, clock());
+      const { maxContacts } = limits;
+      const isSet = await stores.contacts.set(account.id, canonical, state, { now: clock(), maxContacts });
+      if (!isSet) throw tooManyContacts(maxContacts);
       return { address: canonical, state: ContactState[state] };
     },
   };

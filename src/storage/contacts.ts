@@ -20,17 +20,18 @@ export function createContactStore(database: Database): ContactStore {
           .executeTakeFirst();
         return row?.state ?? "NONE";
       }),
-    set: (accountId, address, state, now) =>
+    set: (accountId, address, state, { now, maxContacts }) =>
       database.write(async (trx) => {
-        if ((await lockAccount(database, trx, accountId)) === undefined) return;
+        if ((await lockAccount(database, trx, accountId)) === undefined) return true;
         if (state === "NONE") {
           await trx
             .deleteFrom("contacts")
             .where("account_id", "=", accountId)
             .where("address", "=", address)
             .execute();
-          return;
+          return true;
         }
+        if (!(await hasRoom(trx, accountId, address, maxContacts))) return false;
         await trx
           .insertInto("contacts")
           .values({ account_id: accountId, address, state, updated_at: now })
@@ -38,6 +39,7 @@ export function createContactStore(database: Database): ContactStore {
             conflict.columns(["account_id", "address"]).doUpdateSet({ state, updated_at: now }),
           )
           .execute();
+        return true;
       }),
     firstContacts: (accountId, senderDomain, now) =>
       database.read(async (queries) => {
@@ -53,17 +55,44 @@ export function createContactStore(database: Database): ContactStore {
   };
 }
 
-/** Accepts an address as a contact, unless the account has said something about it already. */
+/**
+ * Accepts an address as a contact, unless the account has said something about it already. False if there is no room for
+ * another one. The account is locked.
+ */
 export async function acceptContact(
   trx: Queries,
   accountId: number,
   address: string,
-  now: number,
-): Promise<void> {
+  { now, maxContacts }: { readonly now: number; readonly maxContacts: number },
+): Promise<boolean> {
+  if (!(await hasRoom(trx, accountId, address, maxContacts))) return false;
   await trx
     .insertInto("contacts")
     .values({ account_id: accountId, address, state: "ACCEPTED", updated_at: now })
     // A row is either accepted, which is what we want, or blocked, which stays.
     .onConflict((conflict) => conflict.columns(["account_id", "address"]).doNothing())
     .execute();
+  return true;
+}
+
+/** Whether an address is among an account's contacts or may be added to them. */
+async function hasRoom(
+  trx: Queries,
+  accountId: number,
+  address: string,
+  maxContacts: number,
+): Promise<boolean> {
+  const known = await trx
+    .selectFrom("contacts")
+    .select("state")
+    .where("account_id", "=", accountId)
+    .where("address", "=", address)
+    .executeTakeFirst();
+  if (known !== undefined) return true;
+  const { count } = await trx
+    .selectFrom("contacts")
+    .select((eb) => eb.fn.countAll<number>().as("count"))
+    .where("account_id", "=", accountId)
+    .executeTakeFirstOrThrow();
+  return count < maxContacts;
 }

@@ -1,7 +1,18 @@
-/** What received and sent shares have in common: the columns of an envelope, and the record that they make. */
+/** What received and sent shares have in common: the columns of an envelope and of its sender's keys, and their records. */
 
-import type { EnvelopeTable } from "./schema.ts";
-import type { EnvelopeRecord } from "./stores.ts";
+import type { EnvelopeTable, SenderKeySetTable } from "./schema.ts";
+import type { EnvelopeRecord, SenderKeySet } from "./stores.ts";
+
+/** What opening a share takes beside its row: columns of its envelope's table and of its sender's key set's. */
+export const OPENING_COLUMNS = [
+  "header",
+  "ciphertext",
+  "signature",
+  "hash",
+  "body",
+  "self_signature",
+  "continuity_signature",
+] as const;
 
 /** Columns of a share's row that describe its envelope. */
 export interface EnvelopeColumns {
@@ -39,6 +50,22 @@ export function toEnvelopeRecord(row: EnvelopeColumns & Omit<EnvelopeTable, "id"
     header: row.header,
     ciphertext: row.ciphertext,
     signature: row.signature,
+  };
+}
+
+/** The envelope of a row with {@link OPENING_COLUMNS}, and the keys that signed it. */
+export function toOpening(row: EnvelopeColumns & Omit<EnvelopeTable, "id"> & SenderKeySetTable): {
+  envelope: EnvelopeRecord;
+  senderKeySet: SenderKeySet;
+} {
+  return {
+    envelope: toEnvelopeRecord(row),
+    senderKeySet: {
+      hash: row.hash,
+      body: row.body,
+      selfSignature: row.self_signature,
+      continuitySignature: row.continuity_signature,
+    },
   };
 }
 

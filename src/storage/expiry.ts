@@ -3,22 +3,21 @@
  * may sweep one database: on PostgreSQL each leaves out what another has in hand.
  */
 
+import { sql } from "kysely";
 import { FIRST_CONTACT_WINDOW_MS } from "./contacts.ts";
-import { type Database, lockAccounts, lockFreeRows, type Queries } from "./database.ts";
+import { type Database, lockAccounts, type Queries } from "./database.ts";
+import { IDLE_DESTINATION_MS } from "./destinations.ts";
 import { purgeLeftovers } from "./purge.ts";
 import { removeReceivedShares } from "./received-removal.ts";
+import type { Schema } from "./schema.ts";
 
 /** Removes up to `limit` rows of each kind that have run out by `now`. Answers how many went. */
 export async function deleteExpired(database: Database, now: number, limit: number): Promise<number> {
-  const removals = [
-    deleteExpiredShares,
-    deleteExpiredTombstones,
-    deletePastFirstContacts,
-    deleteExpiredRequests,
-    deleteExpiredChallenges,
-  ];
   let removed = await purgeLeftovers(database);
-  for (const remove of removals) removed += await database.write((trx) => remove(database, trx, now, limit));
+  removed += await database.write((trx) => deleteExpiredShares(database, trx, now, limit));
+  for (const lapsing of LAPSING) {
+    removed += await database.write((trx) => deleteLapsed(database, trx, lapsing, now, limit));
+  }
   return removed;
 }
 
@@ -65,96 +64,35 @@ async function deleteExpiredShares(
   return shares.length;
 }
 
-async function deleteExpiredTombstones(
-  database: Database,
-  trx: Queries,
-  now: number,
-  limit: number,
-): Promise<number> {
-  const { numDeletedRows } = await trx
-    .deleteFrom("tombstones")
-    .where((eb) =>
-      eb(
-        eb.refTuple("account_id", "share_id"),
-        "in",
-        eb
-          .selectFrom("tombstones")
-          .select(["account_id", "share_id"])
-          .where("expires_at", "<=", now)
-          .orderBy("expires_at")
-          .limit(limit)
-          .$call((query) => lockFreeRows(database, query))
-          .$asTuple("account_id", "share_id"),
-      ),
-    )
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+/** Kinds of rows that run out on their own: what tells one from another, and how long after a time they go. */
+interface Lapsing {
+  readonly table: keyof Schema;
+  readonly key: readonly string[];
+  readonly since: string;
+  readonly keptMs: number;
 }
 
-async function deletePastFirstContacts(
-  database: Database,
-  trx: Queries,
-  now: number,
-  limit: number,
-): Promise<number> {
-  const { numDeletedRows } = await trx
-    .deleteFrom("first_contacts")
-    .where("id", "in", (eb) =>
-      eb
-        .selectFrom("first_contacts")
-        .select("id")
-        .where("accepted_at", "<=", now - FIRST_CONTACT_WINDOW_MS)
-        .orderBy("accepted_at")
-        .limit(limit)
-        .$call((query) => lockFreeRows(database, query)),
-    )
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
-}
+const LAPSING: readonly Lapsing[] = [
+  { table: "tombstones", key: ["account_id", "share_id"], since: "expires_at", keptMs: 0 },
+  { table: "first_contacts", key: ["id"], since: "accepted_at", keptMs: FIRST_CONTACT_WINDOW_MS },
+  { table: "requests", key: ["account_id", "request_id"], since: "expires_at", keptMs: 0 },
+  { table: "spent_challenges", key: ["id"], since: "expires_at", keptMs: 0 },
+  { table: "outbox_destinations", key: ["destination"], since: "idle_since", keptMs: IDLE_DESTINATION_MS },
+];
 
-async function deleteExpiredRequests(
+async function deleteLapsed(
   database: Database,
   trx: Queries,
+  { table, key, since, keptMs }: Lapsing,
   now: number,
   limit: number,
 ): Promise<number> {
-  const { numDeletedRows } = await trx
-    .deleteFrom("requests")
-    .where((eb) =>
-      eb(
-        eb.refTuple("account_id", "request_id"),
-        "in",
-        eb
-          .selectFrom("requests")
-          .select(["account_id", "request_id"])
-          .where("expires_at", "<=", now)
-          .orderBy("expires_at")
-          .limit(limit)
-          .$call((query) => lockFreeRows(database, query))
-          .$asTuple("account_id", "request_id"),
-      ),
-    )
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
-}
-
-async function deleteExpiredChallenges(
-  database: Database,
-  trx: Queries,
-  now: number,
-  limit: number,
-): Promise<number> {
-  const { numDeletedRows } = await trx
-    .deleteFrom("spent_challenges")
-    .where("id", "in", (eb) =>
-      eb
-        .selectFrom("spent_challenges")
-        .select("id")
-        .where("expires_at", "<=", now)
-        .orderBy("expires_at")
-        .limit(limit)
-        .$call((query) => lockFreeRows(database, query)),
-    )
-    .executeTakeFirstOrThrow();
-  return Number(numDeletedRows);
+  const columns = sql.join(key.map((column) => sql.ref(column)));
+  const skipLocked = database.dialect === "postgres" ? sql`for no key update skip locked` : sql``;
+  const lapsed = sql`
+    select ${columns} from ${sql.table(table)} where ${sql.ref(since)} <= ${now - keptMs}
+    order by ${sql.ref(since)} limit ${limit} ${skipLocked}`;
+  const { numAffectedRows } =
+    await sql`delete from ${sql.table(table)} where (${columns}) in (${lapsed})`.execute(trx);
+  return Number(numAffectedRows);
 }

@@ -4,11 +4,11 @@
  * worker that was paused past its lease writes nothing. What nobody renews becomes due again by itself.
  */
 
-import { sql } from "kysely";
 import { type Database, lockAccounts, lockFreeRows, type Queries, slices, storableText } from "./database.ts";
+import { dueDestinations, nextDueAt, refreshDestination } from "./destinations.ts";
 import { toEnvelopeRecord } from "./envelopes.ts";
 import type { SentShareTable } from "./schema.ts";
-import type { DeliveryUpdate, LeasedDelivery, OutboxStore } from "./stores.ts";
+import type { DeliveryUpdate, DestinationStanding, LeasedDelivery, OutboxStore } from "./stores.ts";
 
 const MAX_MESSAGE = 500;
 const ROWS_PER_STATEMENT = 500;
@@ -20,31 +20,25 @@ type Settlement = Parameters<OutboxStore["settle"]>[1][number];
 /** The delivering side of a database's outbox. */
 export function createOutboxLeases(database: Database): Leases {
   return {
-    dueDestinations: (now, limit) => database.read((queries) => dueDestinations(queries, now, limit)),
+    dueDestinations: (standing, now, limit) =>
+      database.read((queries) => dueDestinations(queries, standing, now, limit)),
 
-    nextDueAt: () =>
-      database.read(async (queries) => {
-        const row = await queries
-          .selectFrom("sent_shares")
-          .select("due_at")
-          .where("due_at", "is not", null)
-          .orderBy("due_at")
-          .limit(1)
-          .executeTakeFirst();
-        return row?.due_at ?? undefined;
-      }),
+    nextDueAt: () => database.read(nextDueAt),
 
     lease: (request) => database.write((trx) => takeLease(database, trx, request)),
 
     renew: (token, leaseMs, now) =>
       database.write(async (trx) => {
         const at = now ?? (await database.now(trx));
+        const destination = await destinationUnder(trx, token);
+        if (destination === undefined) return 0;
         const { numUpdatedRows } = await trx
           .updateTable("sent_shares")
           .set({ due_at: at + leaseMs })
           .where("lease_token", "=", token)
           .where("due_at", ">", at)
           .executeTakeFirstOrThrow();
+        await refreshDestination(database, trx, destination, at);
         return Number(numUpdatedRows);
       }),
 
@@ -54,35 +48,27 @@ export function createOutboxLeases(database: Database): Leases {
     release: (token, now) =>
       database.write(async (trx) => {
         const at = now ?? (await database.now(trx));
+        const destination = await destinationUnder(trx, token);
+        if (destination === undefined) return;
         await trx
           .updateTable("sent_shares")
           .set({ state: "QUEUED", due_at: at, lease_token: null, updated_at: at })
           .where("lease_token", "=", token)
           .execute();
+        await refreshDestination(database, trx, destination, at);
       }),
   };
 }
 
-/**
- * Destinations with something due. Walks the index from one destination to the next, so that a backlog of a hundred
- * thousand shares to one domain costs one step.
- */
-async function dueDestinations(queries: Queries, now: number, limit: number): Promise<readonly string[]> {
-  const { rows } = await sql<{ destination: string }>`
-    with recursive waiting (destination) as (
-      select min(destination) from sent_shares where due_at is not null
-      union all
-      select (select min(destination) from sent_shares
-              where due_at is not null and destination > waiting.destination)
-      from waiting where waiting.destination is not null
-    ), earliest (destination, due_at) as (
-      select destination, (select min(due_at) from sent_shares
-                           where due_at is not null and sent_shares.destination = waiting.destination)
-      from waiting where destination is not null
-    )
-    select destination from earliest where due_at <= ${now} order by due_at, destination limit ${limit}
-  `.execute(queries);
-  return rows.map((row) => row.destination);
+/** Where what is held under a token goes: a lease is of one destination. */
+async function destinationUnder(trx: Queries, token: string): Promise<string | undefined> {
+  const row = await trx
+    .selectFrom("sent_shares")
+    .select("destination")
+    .where("lease_token", "=", token)
+    .limit(1)
+    .executeTakeFirst();
+  return row?.destination;
 }
 
 async function takeLease(
@@ -108,6 +94,7 @@ async function takeLease(
     .set({ state: "DELIVERING", due_at: at + leaseMs, lease_token: token, updated_at: at })
     .where("id", "in", ids)
     .execute();
+  await refreshDestination(database, trx, destination, at);
   const rows = await trx
     .selectFrom("sent_shares")
     .innerJoin("sent_envelopes", "sent_envelopes.id", "sent_shares.id")
@@ -155,6 +142,8 @@ async function settle(
   now: number | undefined,
 ): Promise<number> {
   const at = now ?? (await database.now(trx));
+  const destination = await destinationUnder(trx, token);
+  if (destination === undefined) return 0;
   // Accounts are locked before shares, here as everywhere; few of those settled were deleted meanwhile.
   await lockSendersOfDeleted(database, trx, results);
   let settled = 0;
@@ -172,7 +161,16 @@ async function settle(
     }
   }
   await removeDeleted(trx, results);
+  const standing = settled > 0 ? standingAfter(results) : undefined;
+  await refreshDestination(database, trx, destination, at, standing);
   return settled;
+}
+
+/** Undefined where nothing was tried, since all of it came too late. */
+function standingAfter(results: readonly Settlement[]): DestinationStanding | undefined {
+  const kinds = new Set(results.map(({ update }) => update.kind));
+  if (kinds.has("delivered") || kinds.has("rejected")) return "ANSWERED";
+  return kinds.has("retry") ? "FAILING" : undefined;
 }
 
 function outcome(

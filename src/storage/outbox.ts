@@ -13,7 +13,8 @@ import {
   type Queries,
   requireAccount,
 } from "./database.ts";
-import { envelopeBytes, toEnvelopeColumns, toEnvelopeRecord } from "./envelopes.ts";
+import { announceShare, refreshDestination } from "./destinations.ts";
+import { envelopeBytes, OPENING_COLUMNS, toEnvelopeColumns, toOpening } from "./envelopes.ts";
 import { createOutboxLeases } from "./outbox-leases.ts";
 import type { SentShareTable } from "./schema.ts";
 import type { DeliveryRecord, OutboxStore, SentShareRecord } from "./stores.ts";
@@ -40,6 +41,7 @@ const SHARE_COLUMNS = [
   "sent_shares.sent_at",
 ] as const;
 
+type Enqueued = Awaited<ReturnType<OutboxStore["enqueue"]>>;
 type Submission = Parameters<OutboxStore["enqueue"]>[0];
 
 /** The sent shares of a database. */
@@ -100,30 +102,12 @@ export function createOutboxStore(database: Database): OutboxStore {
               .onRef("key_sets.number", "=", "sent_shares.sender_key_number"),
           )
           .select(SHARE_COLUMNS)
-          .select([
-            "sent_envelopes.header",
-            "sent_envelopes.ciphertext",
-            "sent_envelopes.signature",
-            "key_sets.hash",
-            "key_sets.body",
-            "key_sets.self_signature",
-            "key_sets.continuity_signature",
-          ])
+          .select(OPENING_COLUMNS)
           .where("sent_shares.account_id", "=", accountId)
           .where("share_id", "=", shareId)
           .where("deleted_at", "=", 0)
           .executeTakeFirst();
-        if (row === undefined) return undefined;
-        return {
-          share: toShareRecord(row),
-          envelope: toEnvelopeRecord(row),
-          senderKeySet: {
-            hash: row.hash,
-            body: row.body,
-            selfSignature: row.self_signature,
-            continuitySignature: row.continuity_signature,
-          },
-        };
+        return row === undefined ? undefined : { share: toShareRecord(row), ...toOpening(row) };
       }),
 
     delete: (accountId, shareId, now) =>
@@ -134,10 +118,13 @@ export function createOutboxStore(database: Database): OutboxStore {
 /** Stores a share that the sender has not sent before. */
 async function enqueueFirst(
   trx: Queries,
-  { accountId, envelope, recipientDomain, stampNonce, now }: Submission,
+  { accountId, envelope, recipientDomain, stampNonce, now, maxContacts }: Submission,
   account: LockedAccount,
   bytes: number,
-): Promise<{ kind: "queued"; delivery: DeliveryRecord }> {
+): Promise<Enqueued> {
+  if (!(await acceptContact(trx, accountId, envelope.recipient, { now, maxContacts }))) {
+    return { kind: "too-many-contacts" };
+  }
   const position = account.last_position + 1;
   const row = await trx
     .insertInto("sent_shares")
@@ -168,16 +155,16 @@ async function enqueueFirst(
     .set({ last_position: position, stored_bytes: account.stored_bytes + bytes })
     .where("id", "=", accountId)
     .execute();
-  await acceptContact(trx, accountId, envelope.recipient, now);
+  await announceShare(trx, recipientDomain, now);
   return { kind: "queued", delivery: toDeliveryRecord(row) };
 }
 
 /** The same share again: it brings back a copy that was deleted under way, and may try another stamp after a rejection. */
 async function enqueueAgain(
   trx: Queries,
-  { accountId, envelope, stampNonce, now }: Submission,
+  { accountId, envelope, recipientDomain, stampNonce, now, maxContacts }: Submission,
   earlier: DeliveryRow & Pick<SentShareTable, "stamp_nonce" | "deleted_at"> & { readonly id: number },
-): Promise<{ kind: "queued" | "unchanged"; delivery: DeliveryRecord }> {
+): Promise<Enqueued> {
   if (earlier.deleted_at !== 0) {
     await trx.updateTable("sent_shares").set({ deleted_at: 0 }).where("id", "=", earlier.id).execute();
   }
@@ -185,13 +172,16 @@ async function enqueueAgain(
   if (earlier.state !== "REJECTED" || stamp === null || equalOrNull(stamp, earlier.stamp_nonce)) {
     return { kind: "unchanged", delivery: toDeliveryRecord(earlier) };
   }
+  if (!(await acceptContact(trx, accountId, envelope.recipient, { now, maxContacts }))) {
+    return { kind: "too-many-contacts" };
+  }
   const row = await trx
     .updateTable("sent_shares")
     .set({ stamp_nonce: stamp, ...queuedAt(now) })
     .where("id", "=", earlier.id)
     .returning(DELIVERY_COLUMNS)
     .executeTakeFirstOrThrow();
-  await acceptContact(trx, accountId, envelope.recipient, now);
+  await announceShare(trx, recipientDomain, now);
   return { kind: "queued", delivery: toDeliveryRecord(row) };
 }
 
@@ -206,7 +196,7 @@ async function deleteSent(
   if ((await lockAccount(database, trx, accountId)) === undefined) return nothing;
   const share = await trx
     .selectFrom("sent_shares")
-    .select(["id", "state", "stored_bytes"])
+    .select(["id", "state", "stored_bytes", "destination"])
     .where("account_id", "=", accountId)
     .where("share_id", "=", shareId)
     .where("deleted_at", "=", 0)
@@ -224,6 +214,7 @@ async function deleteSent(
     .set((eb) => ({ stored_bytes: eb("stored_bytes", "-", share.stored_bytes) }))
     .where("id", "=", accountId)
     .execute();
+  await refreshDestination(database, trx, share.destination, now);
   return { existed: true, cancelled: share.state === "QUEUED" };
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { type Database, lockRows, type Queries } from "./database.ts";
+import { refreshDestination } from "./destinations.ts";
 import { removeReceivedShares } from "./received-removal.ts";
 
 const ROWS_AT_ONCE = 500;
@@ -38,7 +39,7 @@ async function purgeSome(database: Database, trx: Queries, accountId: number): P
   const removed =
     (await purgeReceived(database, trx, accountId)) +
     (await purgeTombstones(trx, accountId)) +
-    (await purgeSent(trx, accountId));
+    (await purgeSent(database, trx, accountId));
   if (removed === 0)
     await trx.updateTable("accounts").set({ purging: 0 }).where("id", "=", accountId).execute();
   return removed;
@@ -67,7 +68,7 @@ async function purgeTombstones(trx: Queries, accountId: number): Promise<number>
 }
 
 /** What is on its way goes on unseen; its row goes when that has ended. */
-async function purgeSent(trx: Queries, accountId: number): Promise<number> {
+async function purgeSent(database: Database, trx: Queries, accountId: number): Promise<number> {
   const underWay = await trx
     .updateTable("sent_shares")
     .set((eb) => ({ deleted_at: eb.ref("updated_at") }))
@@ -86,6 +87,13 @@ async function purgeSent(trx: Queries, accountId: number): Promise<number> {
         .limit(ROWS_AT_ONCE),
     )
     .where("state", "<>", "DELIVERING")
-    .executeTakeFirstOrThrow();
-  return Number(underWay.numUpdatedRows + removed.numDeletedRows);
+    .returning(["destination", "due_at"])
+    .execute();
+  const cancelled = removed.filter((share) => share.due_at !== null).map((share) => share.destination);
+  const now = await database.now(trx);
+  // In one order, so that two of these never wait for each other.
+  for (const destination of [...new Set(cancelled)].sort()) {
+    await refreshDestination(database, trx, destination, now);
+  }
+  return Number(underWay.numUpdatedRows) + removed.length;
 }

@@ -2,7 +2,7 @@
 
 import { acceptEnvelopes } from "./acceptance.ts";
 import { type Database, lockAccount, type Queries } from "./database.ts";
-import { toEnvelopeRecord } from "./envelopes.ts";
+import { OPENING_COLUMNS, toOpening } from "./envelopes.ts";
 import { deleteExpired } from "./expiry.ts";
 import { removeReceivedShares } from "./received-removal.ts";
 import type { ReceivedShareTable } from "./schema.ts";
@@ -71,28 +71,10 @@ export function createReceivedShareStore(database: Database): ReceivedShareStore
         const row = await selectLive(queries, accountId, now)
           .innerJoin("received_envelopes", "received_envelopes.id", "received_shares.id")
           .innerJoin("sender_key_sets", "sender_key_sets.hash", "received_shares.sender_key_set_hash")
-          .select([
-            "received_envelopes.header",
-            "received_envelopes.ciphertext",
-            "received_envelopes.signature",
-            "sender_key_sets.hash",
-            "sender_key_sets.body",
-            "sender_key_sets.self_signature",
-            "sender_key_sets.continuity_signature",
-          ])
+          .select(OPENING_COLUMNS)
           .where("share_id", "=", shareId)
           .executeTakeFirst();
-        if (row === undefined) return undefined;
-        return {
-          share: toShareRecord(row),
-          envelope: toEnvelopeRecord(row),
-          senderKeySet: {
-            hash: row.hash,
-            body: row.body,
-            selfSignature: row.self_signature,
-            continuitySignature: row.continuity_signature,
-          },
-        };
+        return row === undefined ? undefined : { share: toShareRecord(row), ...toOpening(row) };
       }),
 
     markOpened: (accountId, shareId, now) =>

@@ -5,7 +5,7 @@
  */
 
 import type { Generated } from "kysely";
-import type { ContactStateName, DeliveryStateName } from "./stores.ts";
+import type { ContactStateName, DeliveryStateName, DestinationStanding } from "./stores.ts";
 
 /** All tables by name. */
 export interface Schema {
@@ -25,6 +25,7 @@ export interface Schema {
   tombstones: TombstoneTable;
   sent_shares: SentShareTable;
   sent_envelopes: EnvelopeTable;
+  outbox_destinations: OutboxDestinationTable;
   secrets: SecretTable;
 }
 
@@ -208,6 +209,16 @@ export interface SentShareTable {
   /** Token of the lease while `DELIVERING`, else null. */
   lease_token: string | null;
   updated_at: number;
+}
+
+/** Where sent shares go: every destination that something waits for, and those that answered lately. */
+export interface OutboxDestinationTable {
+  destination: string;
+  standing: DestinationStanding;
+  /** The lowest `due_at` of its shares, or null if nothing waits for it. */
+  due_at: number | null;
+  /** Since when nothing has been waiting, else null. */
+  idle_since: number | null;
 }
 
 /** Secrets that all processes and nodes of the database share. */

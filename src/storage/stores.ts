@@ -380,6 +380,12 @@ export type DeliveryUpdate =
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "retry"; readonly nextAttemptAt: number; readonly message: string };
 
+/**
+ * How a destination behaved when something was last sent to it: it accepted or refused a share; nothing was sent to it yet,
+ * or not lately; or it could not be reached or put everything off.
+ */
+export type DestinationStanding = "ANSWERED" | "UNTRIED" | "FAILING";
+
 /** Sent shares and their delivery. */
 export interface OutboxStore {
   /**
@@ -393,7 +399,13 @@ export interface OutboxStore {
     readonly stampNonce: bigint | undefined;
     readonly now: number;
     readonly maxStoredBytes: number;
-  }): Promise<{ kind: "queued" | "unchanged"; delivery: DeliveryRecord } | { kind: "over-quota" }>;
+    /** Most addresses that the sender may have said something about, a new recipient included. */
+    readonly maxContacts: number;
+  }): Promise<
+    | { kind: "queued" | "unchanged"; delivery: DeliveryRecord }
+    | { kind: "over-quota" }
+    | { kind: "too-many-contacts" }
+  >;
   status(accountId: number, shareId: Uint8Array): Promise<DeliveryRecord | undefined>;
   /** Newest first, with positions below `before` if given. */
   list(
@@ -410,8 +422,11 @@ export interface OutboxStore {
     shareId: Uint8Array,
     now: number,
   ): Promise<{ existed: boolean; cancelled: boolean }>;
-  /** Domains that have something due at `now` (queued, or under a lease that ran out), the longest due first. */
-  dueDestinations(now: number, limit: number): Promise<readonly string[]>;
+  /**
+   * Domains of a standing that have something due at `now` (queued, or under a lease that ran out), the longest due first.
+   * Costs as much as it answers, however many domains wait.
+   */
+  dueDestinations(standing: DestinationStanding, now: number, limit: number): Promise<readonly string[]>;
   /** When the next delivery is due or the next lease runs out, or undefined if nothing waits. */
   nextDueAt(): Promise<number | undefined>;
   /**
@@ -445,7 +460,13 @@ export type ContactStateName = "NONE" | "ACCEPTED" | "BLOCKED";
 /** Contacts as the node needs to know them. */
 export interface ContactStore {
   state(accountId: number, address: string): Promise<ContactStateName>;
-  set(accountId: number, address: string, state: ContactStateName, now: number): Promise<void>;
+  /** False, and nothing is written, if that would be one address more than `maxContacts`. */
+  set(
+    accountId: number,
+    address: string,
+    state: ContactStateName,
+    write: { readonly now: number; readonly maxContacts: number },
+  ): Promise<boolean>;
   /** First contacts from a domain in the 24 hours before `now`. */
   firstContacts(accountId: number, senderDomain: string, now: number): Promise<number>;
 }

@@ -148,7 +148,7 @@ describe("refusing a delivery", () => {
     "tells a forger without a stamp nothing about a contact that is %s",
     async (contact) => {
       const { stores, bob, bobId, deliver } = await partner();
-      await stores.contacts.set(bobId, "alice@acme.test", contact, NOW);
+      await stores.contacts.set(bobId, "alice@acme.test", contact, { now: NOW, maxContacts: 100 });
       const { envelope } = await share(makeKeySet("alice@acme.test", NOW - DAY), bob, NOW, 0, 0);
       expectRejected((await deliver(envelope))[0], RejectionReason.STAMP_REQUIRED);
     },
@@ -163,7 +163,7 @@ describe("refusing a delivery", () => {
 
   it("refuses a blocked sender", async () => {
     const { stores, alice, bob, bobId, deliver } = await partner();
-    await stores.contacts.set(bobId, "alice@acme.test", "BLOCKED", NOW);
+    await stores.contacts.set(bobId, "alice@acme.test", "BLOCKED", { now: NOW, maxContacts: 100 });
     const { envelope } = await share(alice, bob);
     expectRejected((await deliver(envelope))[0], RejectionReason.NOT_ACCEPTED);
   });
@@ -290,16 +290,16 @@ describe("accepting a delivery", () => {
 
   it("remembers no rejection: what was refused is taken once its cause is gone", async () => {
     const { stores, alice, bob, bobId, deliver } = await partner();
-    await stores.contacts.set(bobId, "alice@acme.test", "BLOCKED", NOW);
+    await stores.contacts.set(bobId, "alice@acme.test", "BLOCKED", { now: NOW, maxContacts: 100 });
     const { envelope } = await share(alice, bob);
     expectRejected((await deliver(envelope))[0], RejectionReason.NOT_ACCEPTED);
-    await stores.contacts.set(bobId, "alice@acme.test", "NONE", NOW);
+    await stores.contacts.set(bobId, "alice@acme.test", "NONE", { now: NOW, maxContacts: 100 });
     expect((await deliver(envelope))[0]?.outcome).toBe(DeliveryOutcome.ACCEPTED);
   });
 
   it("asks no stamp of an accepted contact", async () => {
     const { stores, alice, bob, bobId, deliver } = await partner({ maxFirstContactsPerDay: 0 });
-    await stores.contacts.set(bobId, "alice@acme.test", "ACCEPTED", NOW);
+    await stores.contacts.set(bobId, "alice@acme.test", "ACCEPTED", { now: NOW, maxContacts: 100 });
     const { envelope } = await share(alice, bob, NOW, 0, 0);
     expect((await deliver(envelope))[0]?.outcome).toBe(DeliveryOutcome.ACCEPTED);
   });

@@ -31,6 +31,8 @@ type Deliver = (
   signal: AbortSignal,
 ) => Promise<DeliveryResult[]>;
 
+const range = (count: number) => Array.from({ length: count }, (_, index) => index);
+
 const opened: { storage: Storage; workers: OutboxWorker[] }[] = [];
 afterEach(async () => {
   for (const { storage, workers } of opened.splice(0)) {
@@ -79,6 +81,7 @@ async function acme(deliver: Deliver, options: Partial<OutboxWorkerOptions> = {}
       stampNonce: 7n,
       now: state.now,
       maxStoredBytes: 1e9,
+      maxContacts: 1_000,
     });
     return sealed.shareId;
   }
@@ -235,8 +238,37 @@ describe("when a destination fails", () => {
     start();
     await vi.waitFor(() => expect(state.calls).toHaveLength(12), { timeout: 10_000, interval: 5 });
     // What is asked for has room for those that are left alone: it tells how many there are.
-    const most = Math.max(...looks.mock.calls.map(([, limit]) => limit));
+    const most = Math.max(...looks.mock.calls.map(([, , limit]) => limit));
     expect(most).toBeLessThanOrEqual(2 + 2 + 3);
+  });
+
+  it("lets neither hosts that hang nor new names that hang keep a destination that answers waiting", async () => {
+    const hang: Deliver = (_domain, _envelopes, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    const { state, start, send, reaches, storage } = await acme(
+      async (domain, envelopes, signal) => {
+        if (domain.startsWith("failing")) return down(domain, envelopes, signal);
+        return envelopes.map(accepted);
+      },
+      { maxDestinations: 8 },
+    );
+    const failing = await Promise.all(range(12).map((i) => send(`bob@failing-${i}.test`)));
+    start();
+    await reaches(await send("bob@answers.test"), "DELIVERED");
+    await vi.waitFor(async () => {
+      expect(await storage.outbox.dueDestinations("FAILING", NOW + HOUR, 100)).toHaveLength(failing.length);
+    });
+    state.deliver = async (domain, envelopes, signal) =>
+      domain === "answers.test" ? envelopes.map(accepted) : hang(domain, envelopes, signal);
+    for (const i of range(12)) await send(`bob@new-${i}.test`);
+    state.now += HOUR;
+    await vi.waitFor(() => {
+      const hanging = state.calls.map(({ domain }) => domain).filter((domain) => domain.startsWith("new"));
+      expect(hanging).toHaveLength(2);
+    });
+    for (const _ of range(3)) await reaches(await send("bob@answers.test"), "DELIVERED");
+    const newNames = state.calls.filter(({ domain }) => domain.startsWith("new"));
+    expect(newNames).toHaveLength(2);
   });
 
   it("heeds how long the receiver asks to wait", async () => {

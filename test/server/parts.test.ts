@@ -41,6 +41,16 @@ describe("a budget", () => {
     expect(budgets.draw("penalty", "a", 1)).toBeGreaterThan(0);
   });
 
+  it("tells without taking anything whether a point is there, and else when", () => {
+    const { time, budgets } = make();
+    budgets.draw("lookup", "a", 199);
+    for (let i = 0; i < 3; i++) expect(budgets.look("lookup", "a")).toBe(0);
+    expect(budgets.draw("lookup", "a", 1)).toBe(0);
+    expect(budgets.look("lookup", "a")).toBe(20);
+    time.now += 20;
+    expect(budgets.look("lookup", "a")).toBe(0);
+  });
+
   it("lets a draw above its burst through once it is full", () => {
     const { budgets } = make();
     expect(budgets.draw("lookup", "a", 1_000)).toBe(0);

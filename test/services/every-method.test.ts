@@ -143,6 +143,40 @@ describe.each(CLOSED)("$name", ({ method }) => {
   });
 });
 
+describe("what an account changes", () => {
+  // What only reads, what has limits of its own, and what must never be refused.
+  const FREE: ReadonlySet<DescMethod> = new Set<DescMethod>([
+    DiscoveryService.method.resolveDomain,
+    AccountService.method.logOut,
+    AccountService.method.listSessions,
+    AccountService.method.getSealedKeys,
+    AccountService.method.getSealedContacts,
+    AccountService.method.changePassword,
+    AccountService.method.deleteAccount,
+    ShareService.method.getShareStatus,
+    ShareService.method.listShares,
+    ShareService.method.getShare,
+    ShareService.method.watchShares,
+  ]);
+  const paid = CLOSED.filter(
+    ({ method }) => !FREE.has(method) && method.parent.typeName !== HashService.typeName,
+  );
+
+  it.each(paid)("is limited: $name", async ({ name, method }) => {
+    const busy = await createPerson(node, `busy-${name.toLowerCase()}@acme.test`);
+    const { id } = (await node.storage.accounts.byAddress(busy.address))!;
+    for (const key of [`account:${id}`, `session:${busy.sessionId}`]) {
+      await node.context.spend("account", key, 1_000);
+    }
+    await node.context.spend("send", `account:${id}`, 1_000);
+    const refused = await refusal(call(method, {}, busy.token));
+    expect(refused).toMatchObject({ code: "ResourceExhausted", reason: "RATE_LIMITED" });
+    expect(refused.retryAfterMs).toBeGreaterThan(0);
+    node.advance(1_000);
+    expect((await outcome(call(method, {}, busy.token)))?.reason).not.toBe("RATE_LIMITED");
+  });
+});
+
 describe.each(METHODS.filter(({ method }) => OPEN.has(method)))("$name", ({ method }) => {
   it("asks for no session, and an ended one is no hindrance", async () => {
     for (const token of [undefined, "A".repeat(43)]) {

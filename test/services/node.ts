@@ -35,6 +35,7 @@ import { createBudgets } from "../../src/server/budgets.ts";
 import { callerKey, type ServiceContext } from "../../src/services/context.ts";
 import { serviceError, toConnectError } from "../../src/services/errors.ts";
 import { createAccountEvents } from "../../src/services/events.ts";
+import { createFamiliarPrefixes } from "../../src/services/familiar-prefixes.ts";
 import { registerServices } from "../../src/services/index.ts";
 import { authenticate } from "../../src/services/session-token.ts";
 import { openStorage, type Storage } from "../../src/storage/open.ts";
@@ -114,6 +115,12 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     lookupsPerSecond: 1_000,
     lookupBurst: 1_000,
     loginAttemptsPerMinute: 1_000,
+    failedLoginsPerMinute: 1_000,
+    sendsPerSecond: 1_000,
+    sendBurst: 1_000,
+    accountChangesPerSecond: 1_000,
+    accountChangeBurst: 1_000,
+    maxContacts: 10_000,
     maxAccountBytes: 10 * 1024 * 1024,
     maxFirstContactsPerDay: 20,
     ...options.limits,
@@ -123,6 +130,10 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     {
       lookup: { perSecond: limits.lookupsPerSecond, burst: limits.lookupBurst },
       login: perMinute(limits.loginAttemptsPerMinute),
+      "login-address": perMinute(Math.ceil(limits.loginAttemptsPerMinute / 3)),
+      "login-failures": perMinute(limits.failedLoginsPerMinute),
+      send: { perSecond: limits.sendsPerSecond, burst: limits.sendBurst },
+      account: { perSecond: limits.accountChangesPerSecond, burst: limits.accountChangeBurst },
       creation: perMinute(options.creationsPerMinute ?? 1_000),
     },
     clock,
@@ -176,10 +187,9 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       wakes += 1;
     },
     events,
-    async spend(budget, key, points = 1) {
-      const retryAfterMs = budgets.draw(budget, key, points);
-      if (retryAfterMs > 0) throw serviceError("RATE_LIMITED", "too many calls", { retryAfterMs });
-    },
+    spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
+    requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
+    familiarPrefixes: createFamiliarPrefixes(),
     watchPollMs: 25,
     watchKeepAliveMs: 10_000,
     shutdown: shutdown.signal,
@@ -232,6 +242,10 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       await rm(folder, { recursive: true });
     },
   };
+}
+
+function requireNoWait(retryAfterMs: number): void {
+  if (retryAfterMs > 0) throw serviceError("RATE_LIMITED", "too many calls", { retryAfterMs });
 }
 
 function bearer(token: string | undefined): Interceptor {

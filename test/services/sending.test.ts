@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { StampSchema } from "../../gen/keypears/v1/envelope_pb.ts";
-import { DeliveryState } from "../../gen/keypears/v1/share_service_pb.ts";
+import { ContactState, DeliveryState } from "../../gen/keypears/v1/share_service_pb.ts";
 import { randomBytes } from "../../src/crypto/index.ts";
 import { buildKeySet } from "../../src/protocol/key-set.ts";
 import {
@@ -109,7 +109,7 @@ describe("sending a share", () => {
     const sent = await alice.shares.sendShare({ envelope });
     expect(sent).toMatchObject({ shareId, delivery: { state: DeliveryState.QUEUED, attempts: 0 } });
     expect(node.wakes()).toBe(1);
-    expect(await node.storage.outbox.dueDestinations(node.now(), 10)).toEqual(["partner.test"]);
+    expect(await node.storage.outbox.dueDestinations("UNTRIED", node.now(), 10)).toEqual(["partner.test"]);
     expect(await alice.shares.getShareStatus({ shareId })).toMatchObject({
       delivery: { state: DeliveryState.QUEUED },
     });
@@ -157,6 +157,54 @@ describe("sending a share", () => {
       expect(refused).toMatchObject({ code: "ResourceExhausted", reason: "QUOTA_EXCEEDED" });
     } finally {
       await small.close();
+    }
+  });
+});
+
+describe("an account that sends much", () => {
+  it("is told to wait once its burst is used up, whatever it sends, and holds up nobody else", async () => {
+    const strict = await startNode({ limits: { sendsPerSecond: 1, sendBurst: 2 } });
+    try {
+      const person = await createPerson(strict, "alice@acme.test");
+      const other = await createPerson(strict, "carol@acme.test");
+      const send = (from: Person) => from.shares.sendShare({ envelope: seal(strict, from, bob).envelope });
+      expect(await refusal(person.shares.sendShare({}))).toMatchObject({ reason: "FIELD_INVALID" });
+      await send(person);
+      const before = strict.contents();
+      expect(await refusal(send(person))).toMatchObject({
+        code: "ResourceExhausted",
+        reason: "RATE_LIMITED",
+        retryAfterMs: 1_000,
+      });
+      expect(strict.contents()).toBe(before);
+      await expect(send(other)).resolves.toBeDefined();
+      strict.advance(1_000);
+      await expect(send(person)).resolves.toBeDefined();
+    } finally {
+      await strict.close();
+    }
+  });
+
+  it("is refused a recipient more than it may have contacts", async () => {
+    const strict = await startNode({ limits: { maxContacts: 1 } });
+    try {
+      const person = await createPerson(strict, "alice@acme.test");
+      const carol = stranger("carol@partner.test", strict);
+      const send = (to: typeof bob) =>
+        person.shares.sendShare({ envelope: seal(strict, person, to).envelope });
+      await send(bob);
+      expect(await refusal(send(carol))).toMatchObject({
+        code: "ResourceExhausted",
+        reason: "QUOTA_EXCEEDED",
+      });
+      const set = (address: string, state: ContactState) => person.shares.setContact({ address, state });
+      expect(await refusal(set("carol@partner.test", ContactState.BLOCKED))).toMatchObject({
+        reason: "QUOTA_EXCEEDED",
+      });
+      await set("bob@partner.test", ContactState.NONE);
+      await expect(send(carol)).resolves.toBeDefined();
+    } finally {
+      await strict.close();
     }
   });
 });

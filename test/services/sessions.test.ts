@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { randomBytes } from "../../src/crypto/index.ts";
 import { createPerson, logIn, type Person, passwordParameters, startNode, type TestNode } from "./node.ts";
 import { refusal } from "./refusal.ts";
@@ -62,30 +62,77 @@ describe("logging in", () => {
     await expect(node.as({ token: opened.sessionToken }).accounts.getSealedKeys({})).resolves.toBeDefined();
   });
 
-  it("is limited per source prefix and per address, each with a delay", async () => {
-    const strict = await startNode({ limits: { loginAttemptsPerMinute: 3 } });
-    try {
-      const person = await createPerson(strict, "bob@acme.test");
-      const attempt = (sourcePrefix: string, address: string) =>
-        refusal(strict.as({ sourcePrefix }).accounts.logIn({ address, loginKey: randomBytes(32) }));
-      for (let i = 0; i < 3; i++)
-        expect(await attempt(`p${i}`, person.address)).toMatchObject({ reason: "LOGIN_FAILED" });
-      const limited = await attempt("p4", person.address);
+  describe("under attack", () => {
+    let strict: TestNode;
+    let bob: Person;
+    beforeAll(async () => {
+      strict = await startNode({ limits: { loginAttemptsPerMinute: 6, failedLoginsPerMinute: 5 } });
+      bob = await createPerson(strict, "bob@acme.test");
+      await attempt("home", bob.address, bob.loginKey);
+    });
+    afterEach(() => strict.advance(60_000));
+    afterAll(() => strict.close());
+
+    const attempt = (sourcePrefix: string, address: string, loginKey: Uint8Array = randomBytes(32)) =>
+      strict.as({ sourcePrefix }).accounts.logIn({ address, loginKey });
+    const guess = (...args: Parameters<typeof attempt>) => refusal(attempt(...args));
+    /** Fails from elsewhere as often as the whole address may. */
+    async function spendFailures(address: string): Promise<void> {
+      for (let i = 0; i < 5; i++) {
+        expect(await guess(`elsewhere-${i}`, address)).toMatchObject({ reason: "LOGIN_FAILED" });
+      }
+    }
+
+    it("is limited per source prefix, and to a third of that at one address, each with a delay", async () => {
+      for (let i = 0; i < 2; i++) {
+        expect(await guess("one", bob.address)).toMatchObject({ reason: "LOGIN_FAILED" });
+      }
+      const limited = await guess("one", bob.address, bob.loginKey);
       expect(limited).toMatchObject({ code: "ResourceExhausted", reason: "RATE_LIMITED" });
       expect(limited.retryAfterMs).toBeGreaterThan(0);
-      for (let i = 0; i < 3; i++) await attempt("one", `nobody${i}@acme.test`);
-      expect(await attempt("one", "nobody3@acme.test")).toMatchObject({ reason: "RATE_LIMITED" });
-      // Whoever guesses from elsewhere cannot keep the owner from what needs the login key beside a session.
-      const change = person.accounts.changePassword({
-        loginKey: person.loginKey,
+      await expect(attempt("another", bob.address, bob.loginKey)).resolves.toBeDefined();
+      for (let i = 0; i < 4; i++) {
+        expect(await guess("one", `nobody${i}@acme.test`)).toMatchObject({ reason: "LOGIN_FAILED" });
+      }
+      expect(await guess("one", "nobody4@acme.test")).toMatchObject({ reason: "RATE_LIMITED" });
+    });
+
+    it("stops at so many failures for an address, also for who guesses right from elsewhere", async () => {
+      await spendFailures(bob.address);
+      const wrong = await guess("new", bob.address);
+      expect(wrong).toMatchObject({ reason: "RATE_LIMITED" });
+      expect(await guess("newer", bob.address, bob.loginKey)).toEqual(wrong);
+    });
+
+    it("does not tell by its limits whether there is an account", async () => {
+      await spendFailures("nobody@acme.test");
+      const unknown = await guess("new", "nobody@acme.test");
+      await spendFailures(bob.address);
+      expect(await guess("new", bob.address)).toEqual(unknown);
+    });
+
+    it("lets the owner in from where the account was logged in to before", async () => {
+      await spendFailures(bob.address);
+      await expect(attempt("home", bob.address, bob.loginKey)).resolves.toBeDefined();
+      expect(await guess("home", bob.address)).toMatchObject({ reason: "LOGIN_FAILED" });
+      expect(await guess("home", bob.address, bob.loginKey)).toMatchObject({ reason: "RATE_LIMITED" });
+    });
+
+    it("costs the address nothing where it succeeds", async () => {
+      for (let i = 0; i < 10; i++) await attempt(`device-${i}`, bob.address, bob.loginKey);
+      await spendFailures(bob.address);
+    });
+
+    it("does not keep the owner from what needs the login key beside a session", async () => {
+      await spendFailures(bob.address);
+      const change = bob.accounts.changePassword({
+        loginKey: bob.loginKey,
         newLoginKey: randomBytes(32),
         passwordParameters: passwordParameters(),
         wrappedAccountKey: { kind: "password", number: 2, wrappedKey: randomBytes(60) },
       });
-      await expect(change).resolves.toMatchObject({ revokedSessions: 0 });
-    } finally {
-      await strict.close();
-    }
+      await expect(change).resolves.toMatchObject({ revokedSessions: expect.any(Number) });
+    });
   });
 
   it("leaves no session behind when the password is changed at the same moment", async () => {

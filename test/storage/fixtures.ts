@@ -213,6 +213,7 @@ export async function enqueue(
     stampNonce: undefined,
     now: NOW,
     maxStoredBytes: MAX_BYTES,
+    maxContacts: 1_000,
     ...changes,
   };
   const result = await storage.outbox.enqueue(share);

@@ -247,9 +247,8 @@ async function createSentShares(db: Queries, types: ColumnTypes): Promise<void> 
     .$call(types.table)
     .execute();
   const waiting = sql<SqlBool>`due_at is not null`;
-  // What is due for a destination, oldest first; which destinations have something due; when the next is due at all.
+  // What is due for a destination, oldest first.
   await createIndex(db, "sent_shares_due", "sent_shares", ["destination", "due_at", "id"], waiting);
-  await createIndex(db, "sent_shares_next_due", "sent_shares", ["due_at"], waiting);
   await createIndex(
     db,
     "sent_shares_lease",
@@ -258,6 +257,25 @@ async function createSentShares(db: Queries, types: ColumnTypes): Promise<void> 
     sql<SqlBool>`lease_token is not null`,
   );
   await createEnvelopes(db, types, "sent_envelopes", "sent_shares");
+  await db.schema
+    .createTable("outbox_destinations")
+    .addColumn("destination", text, (column) => column.primaryKey())
+    .addColumn("standing", text, (column) => column.notNull())
+    .addColumn("due_at", integer)
+    .addColumn("idle_since", integer)
+    .$call(types.keyedTable)
+    .execute();
+  // Which destinations of a standing have something due, oldest first; when the next is due at all.
+  const due = ["standing", "due_at", "destination"];
+  await createIndex(db, "outbox_destinations_due", "outbox_destinations", due, waiting);
+  await createIndex(db, "outbox_destinations_next_due", "outbox_destinations", ["due_at"], waiting);
+  await createIndex(
+    db,
+    "outbox_destinations_idle",
+    "outbox_destinations",
+    ["idle_since"],
+    sql<SqlBool>`idle_since is not null`,
+  );
 }
 
 async function createEnvelopes(db: Queries, types: ColumnTypes, name: string, shares: string): Promise<void> {

@@ -9,6 +9,7 @@ import {
   NOW,
   notice,
   password,
+  range,
   request,
   session,
 } from "../fixtures.ts";
@@ -194,7 +195,7 @@ export function accountTests(open: OpenStorages): void {
     await acceptMany(storage, id, 3);
     const kept = await acceptMany(storage, bob, 1);
     const sent = await enqueue(storage, id);
-    await storage.contacts.set(id, "carol@x.test", "BLOCKED", NOW);
+    await storage.contacts.set(id, "carol@x.test", "BLOCKED", { now: NOW, maxContacts: 100 });
 
     expect(await storage.accounts.delete(id, NOW)).toEqual([made.session.id]);
 
@@ -219,7 +220,7 @@ export function accountTests(open: OpenStorages): void {
     await storage.accounts.delete(id, NOW);
     await expect(storage.sessions.create(id, session())).rejects.toMatchObject({ reason: "ACCOUNT_GONE" });
     await expect(enqueue(storage, id)).rejects.toMatchObject({ reason: "ACCOUNT_GONE", retryable: false });
-    await storage.contacts.set(id, "carol@x.test", "ACCEPTED", NOW);
+    await storage.contacts.set(id, "carol@x.test", "ACCEPTED", { now: NOW, maxContacts: 100 });
     expect(await storage.contacts.state(id, "carol@x.test")).toBe("NONE");
   });
 
@@ -255,8 +256,23 @@ export function accountTests(open: OpenStorages): void {
     const state = () => storage.contacts.state(id, "carol@x.test");
     expect(await state()).toBe("NONE");
     for (const said of ["ACCEPTED", "BLOCKED", "NONE", "BLOCKED"] as const) {
-      await storage.contacts.set(id, "carol@x.test", said, NOW);
+      await storage.contacts.set(id, "carol@x.test", said, { now: NOW, maxContacts: 100 });
       expect(await state()).toBe(said);
     }
+  });
+  test("an account has only so many contacts, which it may still change and forget", async () => {
+    const [one, other] = await open().pair();
+    const id = await createAccount(one, "alice@acme.test");
+    const write = { now: NOW, maxContacts: 2 };
+    const set = await Promise.all(
+      range(1, 6).map((i) => (i % 2 ? one : other).contacts.set(id, `user${i}@x.test`, "ACCEPTED", write)),
+    );
+    expect(set.filter((isSet) => isSet)).toHaveLength(2);
+    const kept = `user${set.indexOf(true) + 1}@x.test`;
+    expect(await one.contacts.set(id, kept, "BLOCKED", write)).toBe(true);
+    expect(await one.contacts.set(id, "new@x.test", "BLOCKED", write)).toBe(false);
+    expect(await one.contacts.state(id, "new@x.test")).toBe("NONE");
+    expect(await one.contacts.set(id, kept, "NONE", write)).toBe(true);
+    expect(await one.contacts.set(id, "new@x.test", "BLOCKED", write)).toBe(true);
   });
 }

@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import type { Storage } from "../../../src/storage/open.ts";
+import type { DeliveryUpdate } from "../../../src/storage/stores.ts";
 import {
   account,
   bytes,
   createAccount,
+  DAY,
   ENVELOPE_BYTES,
   enqueue,
   envelope,
@@ -32,7 +34,7 @@ export function outboxTests(open: OpenStorages): void {
   test("an empty outbox has nothing due", async () => {
     const storage = await open().fresh();
     expect(await storage.outbox.nextDueAt()).toBeUndefined();
-    expect(await storage.outbox.dueDestinations(NOW, 10)).toEqual([]);
+    expect(await storage.outbox.dueDestinations("UNTRIED", NOW, 10)).toEqual([]);
     expect(await lease(storage, "a")).toEqual([]);
     expect(await storage.outbox.renew("a", LEASE_MS, NOW)).toBe(0);
     expect(await storage.outbox.settle("a", [], NOW)).toBe(0);
@@ -50,6 +52,7 @@ export function outboxTests(open: OpenStorages): void {
       stampNonce: undefined,
       now: NOW,
       maxStoredBytes: MAX_BYTES,
+      maxContacts: 100,
     };
     const results = await Promise.all(range(1, 10).map((i) => (i % 2 ? one : other).outbox.enqueue(share)));
     expect(results.filter(({ kind }) => kind === "queued")).toHaveLength(1);
@@ -61,7 +64,13 @@ export function outboxTests(open: OpenStorages): void {
   test("a share over the quota is not stored", async () => {
     const storage = await open().fresh();
     const alice = await createAccount(storage, "alice@acme.test");
-    const share = { accountId: alice, recipientDomain: "partner.test", stampNonce: undefined, now: NOW };
+    const share = {
+      accountId: alice,
+      recipientDomain: "partner.test",
+      stampNonce: undefined,
+      now: NOW,
+      maxContacts: 100,
+    };
     const first = envelope();
     const maxStoredBytes = 2 * ENVELOPE_BYTES - 1;
     expect((await storage.outbox.enqueue({ ...share, envelope: first, maxStoredBytes })).kind).toBe("queued");
@@ -82,11 +91,23 @@ export function outboxTests(open: OpenStorages): void {
   test("sending accepts the recipient as a contact, but never unblocks", async () => {
     const storage = await open().fresh();
     const alice = await createAccount(storage, "alice@acme.test");
-    await storage.contacts.set(alice, "mallory@partner.test", "BLOCKED", NOW);
+    await storage.contacts.set(alice, "mallory@partner.test", "BLOCKED", { now: NOW, maxContacts: 100 });
     await enqueue(storage, alice);
     await enqueue(storage, alice, { envelope: envelope({ recipient: "mallory@partner.test" }) });
     expect(await storage.contacts.state(alice, "bob@partner.test")).toBe("ACCEPTED");
     expect(await storage.contacts.state(alice, "mallory@partner.test")).toBe("BLOCKED");
+  });
+
+  test("sending to one address more than an account may have as contacts stores nothing", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    const send = (recipient: string) =>
+      enqueue(storage, alice, { envelope: envelope({ recipient }), maxContacts: 1 });
+    await send("bob@partner.test");
+    await expect(send("carol@partner.test")).rejects.toThrow("too-many-contacts");
+    expect(await storage.outbox.list(alice, { limit: 10 })).toHaveLength(1);
+    expect((await storage.accounts.byId(alice))!.storedBytes).toBe(ENVELOPE_BYTES);
+    await send("bob@partner.test");
   });
 
   test("a leased envelope is the one that was sent, stamp included", async () => {
@@ -240,6 +261,7 @@ export function outboxTests(open: OpenStorages): void {
         stampNonce,
         now: NOW + 9,
         maxStoredBytes: 0,
+        maxContacts: 100,
       });
     expect((await again(2n)).kind).toBe("unchanged");
     const settle = async (token: string, update: object) => {
@@ -364,12 +386,77 @@ export function outboxTests(open: OpenStorages): void {
     await send("a.test", NOW - 7);
     await send("z.test", NOW - 20);
     await send("later.test", NOW + 1);
-    expect(await storage.outbox.dueDestinations(NOW, 10)).toEqual(["z.test", "b.test", "a.test"]);
-    expect(await storage.outbox.dueDestinations(NOW, 2)).toEqual(["z.test", "b.test"]);
+    expect(await storage.outbox.dueDestinations("UNTRIED", NOW, 10)).toEqual(["z.test", "b.test", "a.test"]);
+    expect(await storage.outbox.dueDestinations("UNTRIED", NOW, 2)).toEqual(["z.test", "b.test"]);
     await lease(storage, "a", NOW, { destination: "z.test" });
-    expect(await storage.outbox.dueDestinations(NOW, 10)).toEqual(["b.test", "a.test"]);
-    expect(await storage.outbox.dueDestinations(NOW + LEASE_MS, 10)).toContain("z.test");
+    expect(await storage.outbox.dueDestinations("UNTRIED", NOW, 10)).toEqual(["b.test", "a.test"]);
+    expect(await storage.outbox.dueDestinations("UNTRIED", NOW + LEASE_MS, 10)).toContain("z.test");
     expect(await storage.outbox.nextDueAt()).toBe(NOW - 9);
+  });
+
+  test("a destination is listed by how it behaved the last time, and forgotten when it never answered", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    const listed = (now: number) =>
+      Promise.all(
+        (["ANSWERED", "UNTRIED", "FAILING"] as const).map(async (standing) => [
+          ...(await storage.outbox.dueDestinations(standing, now, 10)),
+        ]),
+      );
+    const settle = async (token: string, now: number, update: DeliveryUpdate) => {
+      const leased = await lease(storage, token, now);
+      const results = leased.map(({ outboxId }) => ({ outboxId, update }));
+      expect(await storage.outbox.settle(token, results, now)).toBe(1);
+    };
+    const retry = (nextAttemptAt: number) => ({ kind: "retry", nextAttemptAt, message: "away" }) as const;
+    await enqueue(storage, alice);
+    expect(await listed(NOW)).toEqual([[], ["partner.test"], []]);
+    await settle("a", NOW, retry(NOW + 5));
+    expect(await listed(NOW + 4)).toEqual([[], [], []]);
+    expect(await listed(NOW + 5)).toEqual([[], [], ["partner.test"]]);
+    await settle("b", NOW + 5, { kind: "failed", message: "too late" });
+    expect(await storage.outbox.nextDueAt()).toBeUndefined();
+    await enqueue(storage, alice, { now: NOW + 6 });
+    expect(await listed(NOW + 6)).toEqual([[], ["partner.test"], []]);
+    await settle("c", NOW + 6, { kind: "rejected", reason: 2, message: "no" });
+    await enqueue(storage, alice, { now: NOW + 7 });
+    expect(await listed(NOW + 7)).toEqual([["partner.test"], [], []]);
+    await settle("d", NOW + 7, { kind: "failed", message: "too late" });
+    // It answered before, which is remembered for a week without anything to send.
+    await storage.received.deleteExpired(NOW + 7 + 7 * DAY - 1, 100);
+    await enqueue(storage, alice, { now: NOW + 8 });
+    expect(await listed(NOW + 8)).toEqual([["partner.test"], [], []]);
+    await settle("e", NOW + 8, delivered);
+    await storage.received.deleteExpired(NOW + 8 + 7 * DAY, 100);
+    await enqueue(storage, alice, { now: NOW + 9 });
+    expect(await listed(NOW + 9)).toEqual([[], ["partner.test"], []]);
+  });
+
+  test("what is queued while others are leased, settled and cancelled is never overlooked", async () => {
+    const [one, other] = await open().pair();
+    const alice = await createAccount(one, "alice@acme.test");
+    for (const round of range(1, 10)) {
+      const [first] = await Promise.all([enqueue(one, alice), enqueue(other, alice)]);
+      const work = async () => {
+        const leased = await lease(other, `work ${round}`);
+        const results = leased.map(({ outboxId }) => ({ outboxId, update: delivered }));
+        await other.outbox.settle(`work ${round}`, results, NOW);
+      };
+      await Promise.all([work(), enqueue(one, alice), one.outbox.delete(alice, first.shareId, NOW)]);
+      const due = async () => [
+        ...(await one.outbox.dueDestinations("UNTRIED", NOW, 10)),
+        ...(await one.outbox.dueDestinations("ANSWERED", NOW, 10)),
+      ];
+      for (let i = 0; (await due()).length > 0; i++) {
+        expect(i).toBeLessThan(10);
+        const token = `rest ${round} ${i}`;
+        const leased = await lease(one, token);
+        const results = leased.map(({ outboxId }) => ({ outboxId, update: delivered }));
+        await one.outbox.settle(token, results, NOW);
+      }
+      expect(await lease(one, `none ${round}`)).toEqual([]);
+      expect(await one.outbox.nextDueAt()).toBeUndefined();
+    }
   });
 
   test("a cancellation and a lease at the same moment never both win", async () => {
