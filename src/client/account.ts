@@ -14,10 +14,11 @@ import { wipe } from "../crypto/bytes.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { fingerprint } from "../protocol/fingerprint.ts";
 import { createContactBook, pin } from "./contact-book.ts";
+import { createDeviceMemory, type KeepSeen } from "./device-memory.ts";
 import { type LookedUp, lookUp, requireFingerprint } from "./directory.ts";
 import type { Environment } from "./environment.ts";
 import { ClientError, call } from "./errors.ts";
-import { type KeyRing, type KeyRingContext, loadKeyRing, resetKeys, rotateKeys } from "./key-ring.ts";
+import { createKeyRing, type KeyRing, type KeyRingContext } from "./key-ring.ts";
 import { nodeClients } from "./rpc.ts";
 import { createShares, type Shares } from "./shares.ts";
 import { type Credentials, changePassword, loginKeyOf, type SignedIn, type WorkOptions } from "./sign-in.ts";
@@ -28,9 +29,9 @@ export { AccountNoticeKind, ContactDecision };
 /** An account in use. Every method throws ClientError. */
 export interface Account {
   readonly address: string;
-  /** As they are now: a password change makes new ones. */
+  /** As they are now: a password change makes new ones, and `seen` grows. */
   readonly credentials: Credentials;
-  /** The account's own key sets, after they were compared with what the node publishes. Loaded once. */
+  /** The account's own key sets, compared with what the node publishes and with what the account's devices have seen. */
   keyRing(): Promise<KeyRing>;
   /** Publishes a new key set that the active one vouches for. */
   rotateKeys(options?: { readonly revokePrevious?: boolean }): Promise<KeyRing>;
@@ -74,30 +75,28 @@ export interface Contacts {
   forget(address: string): Promise<void>;
 }
 
-/** Opens an account. The account key becomes the account's: `close` wipes it. */
-export function openAccount(env: Environment, signed: SignedIn): Account {
+/** Most sessions, and most notices, that a client takes from a node: a list could go on for ever. */
+const MAX_LISTED = 10_000;
+
+/**
+ * Opens an account. The account key becomes the account's: `close` wipes it.
+ *
+ * @param options.onSeen keeps `seen` of the credentials, whenever the device has seen something newer. Without it, a node
+ *   can turn back time for the next account that is opened with these credentials.
+ */
+export function openAccount(
+  env: Environment,
+  signed: SignedIn,
+  options: { readonly onSeen?: KeepSeen } = {},
+): Account {
   const { address } = signed.credentials;
   const { accountKey } = signed;
   let { credentials } = signed;
   const node = nodeClients(env, credentials.apiUrl, () => credentials.sessionToken);
-  const context: KeyRingContext = { env, node, address, accountKey };
+  const memory = createDeviceMemory(credentials.seen ?? {}, options.onSeen);
+  const context: KeyRingContext = { env, node, address, accountKey, memory };
   const book = createContactBook(context);
-  let ring: Promise<KeyRing> | undefined;
-
-  function keyRing(): Promise<KeyRing> {
-    ring ??= loadKeyRing(context).catch((error: unknown) => {
-      ring = undefined;
-      throw error;
-    });
-    return ring;
-  }
-
-  async function publish(make: (current: KeyRing) => Promise<KeyRing>): Promise<KeyRing> {
-    ring = undefined; // another device may have published meanwhile
-    const next = await make(await keyRing());
-    ring = Promise.resolve(next);
-    return next;
-  }
+  const keys = createKeyRing(context, book);
 
   async function decide(text: string, state: ContactState, decision: ContactDecision): Promise<void> {
     const { canonical } = parseAddress(text);
@@ -146,21 +145,20 @@ export function openAccount(env: Environment, signed: SignedIn): Account {
   return {
     address,
     get credentials() {
-      return credentials;
+      return { ...credentials, seen: memory.seen };
     },
-    keyRing: () => call(keyRing),
-    rotateKeys: (options = {}) =>
-      call(() => publish((current) => rotateKeys(context, current, options.revokePrevious ?? false))),
+    keyRing: () => call(keys.read),
+    rotateKeys: (options = {}) => call(() => keys.rotate(options.revokePrevious ?? false)),
     resetKeys: (password, options = {}) =>
       call(async () => {
         const loginKey = await loginKeyOf(credentials, password, options);
         try {
-          return await publish((current) => resetKeys(context, current, loginKey));
+          return await keys.reset(loginKey);
         } finally {
           wipe(loginKey);
         }
       }),
-    shares: createShares({ ...context, keyRing, book }),
+    shares: createShares({ ...context, keyRing: keys.read, book }),
     contacts,
     sessions: () =>
       call(async () => {
@@ -171,7 +169,10 @@ export function openAccount(env: Environment, signed: SignedIn): Account {
           const page = await node.accounts.listSessions({ pageToken });
           sessions.push(...page.sessions);
           notices.push(...page.notices);
-          pageToken = page.nextPageToken;
+          if (sessions.length > MAX_LISTED || notices.length > MAX_LISTED) {
+            throw new ClientError("NODE_ANSWER_INVALID", "the node's list of sessions does not end");
+          }
+          pageToken = page.sessions.length > 0 ? page.nextPageToken : "";
         } while (pageToken !== "");
         return { sessions, notices };
       }),

@@ -11,7 +11,7 @@ import { fingerprint, sameFingerprint } from "../protocol/fingerprint.ts";
 import { continues, follows, type ParsedKeySet, verifyKeySet } from "../protocol/key-set.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
 import type { Environment } from "./environment.ts";
-import { ClientError } from "./errors.ts";
+import { ClientError, toClientError } from "./errors.ts";
 import { listKeySets } from "./key-ring.ts";
 import { nodeClients } from "./rpc.ts";
 
@@ -114,7 +114,9 @@ export async function judgeSender(
   try {
     const { apiUrl } = await env.resolveDomain(parseAddress(address).domain);
     published = await listKeySets(nodeClients(env, apiUrl), address, first - 1);
-  } catch {
+  } catch (error) {
+    const reason = toClientError(error);
+    if (!(reason instanceof ClientError)) throw reason;
     // Gone, unreachable or silent: the node's word alone is not enough, and a person decides.
     return { standing: "unconfirmed", seen: [] };
   }

@@ -16,7 +16,9 @@ import { ProtocolError } from "../protocol/errors.ts";
  * - `DISCOVERY_FAILED`: a domain's discovery document could not be had.
  * - `PASSWORD_WRONG`: the password does not open the account key.
  * - `PASSWORD_PARAMETERS_CHANGED`: the node names another salt or a lower cost than this device knows.
- * - `OWN_KEYS_MISMATCH`: the node publishes other keys for this account than its seeds give.
+ * - `OWN_KEYS_MISMATCH`: the node publishes other keys for this account than its seeds give, or hides some that its devices
+ *   have seen.
+ * - `CONTACTS_ROLLED_BACK`: the node gives an older contact book than this device has seen.
  * - `CONTACT_CHANGED`: a contact's keys do not continue the pinned ones; a person has to confirm.
  * - `CONTACT_FORK`: a contact's keys contradict the pinned ones; refused.
  * - `CONTACT_UNCONFIRMED`: a first share's sender could not be checked at its own domain; a person has to confirm.
@@ -31,6 +33,7 @@ export type ClientReason =
   | "PASSWORD_WRONG"
   | "PASSWORD_PARAMETERS_CHANGED"
   | "OWN_KEYS_MISMATCH"
+  | "CONTACTS_ROLLED_BACK"
   | "CONTACT_CHANGED"
   | "CONTACT_FORK"
   | "CONTACT_UNCONFIRMED"

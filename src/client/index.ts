@@ -4,7 +4,7 @@
  *
  *     const env = fetchEnvironment();
  *     const signedIn = await logIn(env, { address: "alice@acme.com", password, deviceName: "laptop" });
- *     const account = openAccount(env, signedIn);
+ *     const account = openAccount(env, signedIn, { onSeen: (seen) => keep({ ...signedIn.credentials, seen }) });
  *     await account.shares.send("bob@partner.com", { kind: "text", text: "the door code is 4711" });
  */
 
@@ -12,6 +12,7 @@ export { systemClock } from "../clock.ts";
 export { displayAddress, parseAddress } from "../protocol/address.ts";
 export { fingerprint } from "../protocol/fingerprint.ts";
 export { type Account, AccountNoticeKind, ContactDecision, type Contacts, openAccount } from "./account.ts";
+export { type KeepSeen, laterSeen, type Seen, type SeenContacts, type SeenKeySet } from "./device-memory.ts";
 export type { LookedUp, Standing } from "./directory.ts";
 export { bearer, type Environment, fetchEnvironment } from "./environment.ts";
 export { ClientError, type ClientReason } from "./errors.ts";

@@ -1,6 +1,6 @@
 /**
- * An account's own keys: opened from their seals, compared with what the node publishes, rotated and reset (docs/protocol.md,
- * sections 3 and 5).
+ * An account's own keys: opened from their seals, compared with what the node publishes and with what the account's devices
+ * have seen, rotated and reset (docs/protocol.md, sections 3 and 5).
  */
 
 import { create } from "@bufbuild/protobuf";
@@ -15,6 +15,7 @@ import { openSeed, SEED_LENGTH, type SeedAlgorithm, sealSeed } from "../crypto/a
 import { randomBytes } from "../crypto/bytes.ts";
 import {
   buildKeySet,
+  continues,
   follows,
   type ParsedKeySet,
   type PrivateSeeds,
@@ -23,6 +24,8 @@ import {
 } from "../protocol/key-set.ts";
 import { MAX_KEY_SET_NUMBER } from "../protocol/limits.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
+import type { ContactBookStore } from "./contact-book.ts";
+import type { DeviceMemory, SeenKeySet } from "./device-memory.ts";
 import type { Environment } from "./environment.ts";
 import { ClientError } from "./errors.ts";
 import type { NodeClients } from "./rpc.ts";
@@ -31,7 +34,7 @@ import type { NodeClients } from "./rpc.ts";
 export interface OwnKeySet {
   readonly keySet: ParsedKeySet;
   readonly seeds: PrivateSeeds;
-  /** Whether the set before vouches for it; false for number 1 and for a reset. */
+  /** Whether the keys of the set before vouch for it; false for number 1 and for a reset. */
   readonly continuous: boolean;
 }
 
@@ -44,6 +47,75 @@ export interface KeyRingContext {
   readonly node: NodeClients;
   readonly address: string;
   readonly accountKey: Uint8Array;
+  readonly memory: DeviceMemory;
+}
+
+/** The key ring of one account, as its devices share it. */
+export interface KeyRingStore {
+  /**
+   * All key sets. Loaded once, and again when the contact book knows of a newer one.
+   *
+   * @throws ClientError OWN_KEYS_MISMATCH when the node publishes other sets than the account's seeds give, or hides one that
+   *   a device of the account has seen.
+   */
+  read(): Promise<KeyRing>;
+  /**
+   * Publishes a set that the active one vouches for. Where this fails after the node took the set, `read` has it.
+   *
+   * @param revokePrevious true after a compromise: nothing new may be signed by or sealed to the former set.
+   */
+  rotate(revokePrevious: boolean): Promise<KeyRing>;
+  /** Publishes a set that nothing vouches for. Contacts will have to confirm it. Fails as `rotate` does. */
+  reset(loginKey: Uint8Array): Promise<KeyRing>;
+}
+
+/** Makes the store. */
+export function createKeyRing(context: KeyRingContext, book: ContactBookStore): KeyRingStore {
+  const { memory } = context;
+  let current: Promise<KeyRing> | undefined;
+
+  function load(): Promise<KeyRing> {
+    const loading = loadKeyRing(context);
+    current = loading;
+    return loading;
+  }
+
+  async function read(): Promise<KeyRing> {
+    try {
+      const [loaded, fromBook] = await Promise.all([current ?? load(), book.ownKeySet()]);
+      const known = [memory.seen.ownKeySet, fromBook].filter((seen) => seen !== undefined);
+      // Another device may have published after this ring was read.
+      const behind = known.some(({ number }) => number > activeOf(loaded).keySet.number);
+      const ring = behind ? await load() : loaded;
+      requireSeen(ring, known);
+      await memory.add({ ownKeySet: referenceTo(activeOf(ring)) });
+      return ring;
+    } catch (error) {
+      current = undefined;
+      throw error;
+    }
+  }
+
+  async function publishNext(make: (ring: KeyRing) => Promise<KeyRing>): Promise<KeyRing> {
+    current = undefined; // another device may have published meanwhile
+    const ring = await make(await read());
+    current = Promise.resolve(ring);
+    await memory.add({ ownKeySet: referenceTo(activeOf(ring)) });
+    // Last: a book that is behind the ring locks nobody out, and the next change to it catches up.
+    await book.recordOwnKeySet();
+    return ring;
+  }
+
+  return {
+    read,
+    rotate: (revokePrevious) => publishNext((ring) => rotateKeys(context, ring, revokePrevious)),
+    reset: (loginKey) => publishNext((ring) => resetKeys(context, ring, loginKey)),
+  };
+}
+
+/** The set that signs and receives. */
+export function activeOf(ring: KeyRing): OwnKeySet {
+  return ring.at(-1) ?? ring[0];
 }
 
 /** Fresh seeds of a key set. */
@@ -75,28 +147,6 @@ export function sealSeeds(
 }
 
 /**
- * Opens all seeds of the account and compares what they give with what the node publishes for its address.
- *
- * @throws ClientError OWN_KEYS_MISMATCH when the node publishes anything else: it may be posing as this account.
- */
-export async function loadKeyRing(context: KeyRingContext): Promise<KeyRing> {
-  const [{ sealedKeySets }, published] = await Promise.all([
-    context.node.accounts.getSealedKeys({}),
-    listKeySets(context.node, context.address, 0),
-  ]);
-  if (published.length !== sealedKeySets.length) throw mismatch("another number of key sets");
-  const ring: OwnKeySet[] = [];
-  for (const [index, sealed] of sealedKeySets.entries()) {
-    const keySet = published[index];
-    if (!keySet) throw mismatch(`no key set ${sealed.number}`);
-    ring.push(openOwn(context, sealed, keySet, ring.at(-1)?.keySet));
-  }
-  const [first, ...rest] = ring;
-  if (!first) throw mismatch("no key set at all");
-  return [first, ...rest];
-}
-
-/**
  * All key sets of an address with numbers above `after`, in full, in the order in which the node gives them.
  *
  * @throws ClientError NODE_ANSWER_INVALID when there are more than an address can have: a node could go on for ever.
@@ -123,34 +173,47 @@ export async function listKeySets(node: NodeClients, address: string, after: num
   return keySets.flatMap(({ keySet }) => keySet ?? []);
 }
 
-/**
- * Publishes a new set that the active one vouches for.
- *
- * @param revokePrevious true after a compromise: nothing new may be signed by or sealed to the former set.
- */
-export async function rotateKeys(
-  context: KeyRingContext,
-  ring: KeyRing,
-  revokePrevious: boolean,
-): Promise<KeyRing> {
-  const active = ring.at(-1) ?? ring[0];
-  return publish(
-    context,
-    ring,
-    { keySet: active.keySet, seeds: active.seeds },
-    revokePrevious,
-    new Uint8Array(),
-  );
+/** Opens all seeds of the account and compares what they give with what the node publishes for its address. */
+async function loadKeyRing(context: KeyRingContext): Promise<KeyRing> {
+  const [{ sealedKeySets }, published] = await Promise.all([
+    context.node.accounts.getSealedKeys({}),
+    listKeySets(context.node, context.address, 0),
+  ]);
+  if (published.length !== sealedKeySets.length) throw mismatch("another number of key sets");
+  const ring: OwnKeySet[] = [];
+  for (const [index, sealed] of sealedKeySets.entries()) {
+    const keySet = published[index];
+    if (!keySet) throw mismatch(`no key set ${sealed.number}`);
+    ring.push(openOwn(context, sealed, keySet, ring.at(-1)?.keySet));
+  }
+  const [first, ...rest] = ring;
+  if (!first) throw mismatch("no key set at all");
+  return [first, ...rest];
 }
 
-/** Publishes a new set that nothing vouches for. Contacts will have to confirm it. */
-export async function resetKeys(
-  context: KeyRingContext,
-  ring: KeyRing,
-  loginKey: Uint8Array,
-): Promise<KeyRing> {
-  const active = ring.at(-1) ?? ring[0];
-  return publish(context, ring, { keySet: active.keySet }, true, loginKey);
+/** Refuses a ring that lacks a set which a device of the account has seen. */
+function requireSeen(ring: KeyRing, seen: readonly SeenKeySet[]): void {
+  for (const { number, hash } of seen) {
+    const own = ring.find(({ keySet }) => keySet.number === number);
+    if (own && sameBytes(own.keySet.hash, hash)) continue;
+    throw new ClientError(
+      "OWN_KEYS_MISMATCH",
+      `the node hides key set ${number} of this account, which one of its devices has seen: do not use it, and ask its operator why`,
+    );
+  }
+}
+
+function referenceTo({ keySet: { number, hash } }: OwnKeySet): SeenKeySet {
+  return { number, hash };
+}
+
+function rotateKeys(context: KeyRingContext, ring: KeyRing, revokePrevious: boolean): Promise<KeyRing> {
+  const { keySet, seeds } = activeOf(ring);
+  return publish(context, ring, { keySet, seeds }, revokePrevious, new Uint8Array());
+}
+
+function resetKeys(context: KeyRingContext, ring: KeyRing, loginKey: Uint8Array): Promise<KeyRing> {
+  return publish(context, ring, { keySet: activeOf(ring).keySet }, true, loginKey);
 }
 
 async function publish(
@@ -200,7 +263,8 @@ function openOwn(
     sameBytes(keySet.publicKeys.mlKem768, expected.mlKem768) &&
     (previous === undefined ? number === 1 : follows(previous, keySet));
   if (!same) throw mismatch(`other keys under number ${number}`);
-  return { keySet, seeds, continuous: published.continuitySignature.length > 0 };
+  const continuous = previous !== undefined && continues(previous, keySet, published.continuitySignature);
+  return { keySet, seeds, continuous };
 }
 
 function mismatch(what: string): ClientError {

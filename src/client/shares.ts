@@ -4,7 +4,6 @@
  */
 
 import { create } from "@bufbuild/protobuf";
-import type { AccountNotice } from "../../gen/keypears/v1/account_service_pb.ts";
 import { StampSchema } from "../../gen/keypears/v1/envelope_pb.ts";
 import {
   DeliveryState,
@@ -23,11 +22,13 @@ import { openShare, sealShare } from "../protocol/seal.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
 import { type ContactBookStore, pin } from "./contact-book.ts";
 import { type Judgement, judgeSender, lookUp, requireFingerprint, type Standing } from "./directory.ts";
-import { ClientError, call, toClientError } from "./errors.ts";
-import type { KeyRing, KeyRingContext, OwnKeySet } from "./key-ring.ts";
-import { earnStamp, type WorkOptions } from "./sign-in.ts";
+import { ClientError, call } from "./errors.ts";
+import { activeOf, type KeyRing, type KeyRingContext, type OwnKeySet } from "./key-ring.ts";
+import type { WorkOptions } from "./sign-in.ts";
+import { earnStamp } from "./stamps.ts";
+import { type WatchEvent, watchShares } from "./watch.ts";
 
-export type { DeliveryStatus, ShareContent, ShareSummary };
+export type { DeliveryStatus, ShareContent, ShareSummary, WatchEvent };
 export { DeliveryState, RejectionReason };
 
 /** Which side of a share: received, or sent. */
@@ -52,11 +53,6 @@ export interface OpenedShare {
   readonly standing: Standing | "unconfirmed";
   readonly senderFingerprint: string;
 }
-
-/** Something that a watch tells. */
-export type WatchEvent =
-  | { readonly kind: "share"; readonly share: ShareSummary }
-  | { readonly kind: "notice"; readonly notice: AccountNotice };
 
 /** Sending, receiving and keeping shares. Every method throws ClientError. */
 export interface Shares {
@@ -102,9 +98,6 @@ export interface SharesContext extends KeyRingContext {
   readonly keyRing: () => Promise<KeyRing>;
   readonly book: ContactBookStore;
 }
-
-/** Longest wait before a watch connects again, in milliseconds. */
-const MAX_RECONNECT_MS = 30_000;
 
 /** Makes the share functions of an account. */
 export function createShares(context: SharesContext): Shares {
@@ -221,34 +214,6 @@ export function createShares(context: SharesContext): Shares {
     return judged;
   }
 
-  async function* watch(after: bigint, signal: AbortSignal | undefined): AsyncGenerator<WatchEvent> {
-    let afterSequence = after;
-    let failures = 0;
-    while (!signal?.aborted) {
-      try {
-        const stream = node.shares.watchShares(
-          { afterSequence },
-          { timeoutMs: 0, ...(signal && { signal }) },
-        );
-        for await (const { event } of stream) {
-          failures = 0;
-          if (event.case === "share") {
-            afterSequence = event.value.sequence;
-            yield { kind: "share", share: event.value };
-          } else if (event.case === "notice") {
-            yield { kind: "notice", notice: event.value };
-          }
-        }
-      } catch (error) {
-        if (signal?.aborted) return;
-        const reason = toClientError(error);
-        if (!(reason instanceof ClientError) || !isPassing(reason)) throw reason;
-      }
-      failures += 1;
-      await pause(Math.random() * Math.min(MAX_RECONNECT_MS, 500 * 2 ** failures), signal);
-    }
-  }
-
   return {
     send: (to, content, options = {}) => call(() => send(to, content, options)),
     sendAgain: (shareId, options = {}) =>
@@ -268,17 +233,13 @@ export function createShares(context: SharesContext): Shares {
       ),
     open: (shareId, options = {}) =>
       call(() => open(shareId, options.box ?? "received", options.acceptSender)),
-    watch: (options = {}) => watch(options.after ?? 0n, options.signal),
+    watch: (options = {}) => watchShares(node, options.after ?? 0n, options.signal),
     delete: (shareId, box) =>
       call(async () => {
         const wanted = box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED;
         return (await node.shares.deleteShare({ shareId, box: wanted })).cancelled;
       }),
   };
-}
-
-function activeOf(ring: KeyRing): OwnKeySet {
-  return ring.at(-1) ?? ring[0];
 }
 
 function numbered(ring: KeyRing, number: number): OwnKeySet {
@@ -324,25 +285,4 @@ function changed(address: string, pinned: Uint8Array | undefined, now: Uint8Arra
       },
     },
   );
-}
-
-/** Whether a stream that ended so is worth opening again. */
-function isPassing(error: ClientError): boolean {
-  return (
-    error.reason === "NODE_UNREACHABLE" ||
-    error.reason === "SHUTTING_DOWN" ||
-    error.reason === "DATABASE_UNAVAILABLE"
-  );
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(done, ms);
-    function done() {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", done);
-      resolve();
-    }
-    signal?.addEventListener("abort", done);
-  });
 }

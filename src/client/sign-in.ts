@@ -22,15 +22,16 @@ import {
   requirePasswordCost,
   wrappingKey,
 } from "../crypto/password.ts";
-import { mineStamp, stampKey } from "../crypto/stamp.ts";
+import { stampKey } from "../crypto/stamp.ts";
 import { type Address, parseAddress } from "../protocol/address.ts";
-import { buildKeySet } from "../protocol/key-set.ts";
-import { MAX_STAMP_DIFFICULTY } from "../protocol/limits.ts";
+import { buildKeySet, parseKeySetBody } from "../protocol/key-set.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
+import type { Seen } from "./device-memory.ts";
 import type { Environment } from "./environment.ts";
 import { ClientError, call } from "./errors.ts";
 import { generateSeeds, sealSeeds } from "./key-ring.ts";
 import { type NodeClients, nodeClients } from "./rpc.ts";
+import { earnStamp } from "./stamps.ts";
 
 /** How a password is stretched. A device keeps this, and refuses a node that later names something weaker. */
 export interface PasswordStretching {
@@ -49,6 +50,8 @@ export interface Credentials {
   readonly sessionId: string;
   readonly sessionToken: string;
   readonly stretching: PasswordStretching;
+  /** What the device has seen. Keep it after the session has ended, and give it to the next log-in to the same address. */
+  readonly seen?: Seen | undefined;
 }
 
 /** A device that is signed in, and the account key, 32 bytes, which it keeps in memory only. */
@@ -86,6 +89,7 @@ export function createAccount(
     const accountKey = generateAccountKey();
     const seeds = generateSeeds();
     try {
+      const keySet = buildKeySet({ address: address.canonical, createdAt: env.now(), seeds });
       const response = await node.accounts.createAccount(
         {
           address: address.canonical,
@@ -94,13 +98,15 @@ export function createAccount(
           passwordParameters: toMessage(stretching),
           loginKey: keys.loginKey,
           wrappedAccountKey: wrapForPassword(keys.wrappingKey, accountKey, address.canonical, 1),
-          keySet: buildKeySet({ address: address.canonical, createdAt: env.now(), seeds }),
+          keySet,
           sealedKeys: sealSeeds(accountKey, seeds, address.canonical, 1),
           deviceName: input.deviceName,
         },
         callOptions(options),
       );
-      return signedIn(address.canonical, apiUrl, response, stretching, accountKey);
+      const { number, hash } = parseKeySetBody(keySet.body);
+      const seen = { ownKeySet: { number, hash } };
+      return signedIn({ address: address.canonical, apiUrl, stretching, seen }, response, accountKey);
     } finally {
       wipe(keys.loginKey, keys.wrappingKey, ...Object.values(seeds));
     }
@@ -112,6 +118,7 @@ export function createAccount(
  *
  * @param input.known what this device knows of the password's stretching. A node that names another salt or a lower cost is
  *   refused: it could be after a password that is easier to guess.
+ * @param input.seen what this device has seen of the account before. Left out, the device takes whatever the node gives.
  * @throws ClientError LOGIN_FAILED, ADDRESS_UNKNOWN, PASSWORD_PARAMETERS_CHANGED.
  */
 export function logIn(
@@ -121,6 +128,7 @@ export function logIn(
     readonly password: string;
     readonly deviceName: string;
     readonly known?: PasswordStretching | undefined;
+    readonly seen?: Seen | undefined;
   },
   options: WorkOptions = {},
 ): Promise<SignedIn> {
@@ -138,7 +146,8 @@ export function logIn(
         callOptions(options),
       );
       const accountKey = openAccountKey(keys.wrappingKey, response.wrappedAccountKey, address.canonical);
-      return signedIn(address.canonical, apiUrl, response, stretching, accountKey);
+      const known = { address: address.canonical, apiUrl, stretching, seen: input.seen };
+      return signedIn(known, response, accountKey);
     } finally {
       wipe(keys.loginKey, keys.wrappingKey);
     }
@@ -237,25 +246,6 @@ async function earnCreation(node: NodeClients, address: Address, options: WorkOp
   return { challenge, nonce: await earnStamp(key, difficulty, options) };
 }
 
-/**
- * A nonce for a stamp key.
- *
- * @throws ClientError STAMP_TOO_HARD above the difficulty that the protocol allows.
- */
-export async function earnStamp(key: Uint8Array, difficulty: number, options: WorkOptions): Promise<bigint> {
-  if (difficulty > MAX_STAMP_DIFFICULTY) {
-    throw new ClientError(
-      "STAMP_TOO_HARD",
-      `the node asks for a stamp of difficulty ${difficulty}, which is too much`,
-    );
-  }
-  const { onProgress, signal } = options;
-  return mineStamp(key, difficulty, {
-    ...(signal && { signal }),
-    onProgress: ({ tries, expected }) => onProgress?.({ step: "stamp", tries, expected }),
-  });
-}
-
 async function passwordKeys(
   password: string,
   address: string,
@@ -316,15 +306,12 @@ function openAccountKey(
 }
 
 function signedIn(
-  address: string,
-  apiUrl: string,
-  response: { sessionToken: string; session?: { id: string } | undefined },
-  stretching: PasswordStretching,
+  known: Omit<Credentials, "sessionId" | "sessionToken">,
+  { sessionToken, session }: { sessionToken: string; session?: { id: string } | undefined },
   accountKey: Uint8Array,
 ): SignedIn {
-  const { sessionToken, session } = response;
   if (!session) throw new ClientError("NODE_ANSWER_INVALID", "the node opened no session");
-  return { credentials: { address, apiUrl, sessionId: session.id, sessionToken, stretching }, accountKey };
+  return { credentials: { ...known, sessionId: session.id, sessionToken }, accountKey };
 }
 
 function callOptions({ signal }: WorkOptions): { signal?: AbortSignal } {
