@@ -1,9 +1,10 @@
 /** From a profile to an account that can be used: with the key that the unlock agent holds, or with the password. */
 
 import type { Account } from "../client/account.ts";
+import type { Seen } from "../client/device-memory.ts";
 import type { CommandContext } from "./context.ts";
 import type { NodeEnvironment } from "./environment.ts";
-import { requireProfile } from "./profile.ts";
+import { changeProfile, requireProfile } from "./profile.ts";
 import { readResolve } from "./resolve-option.ts";
 
 /**
@@ -17,15 +18,22 @@ export async function withAccount<T>(
 ): Promise<T> {
   const { profile, credentials } = requireProfile(context.profile);
   // The modules load while the agent is asked.
-  const [unlocked, { openAccount }, { nodeEnvironment }] = await Promise.all([
+  const [unlocked, { openAccount }, { laterSeen }, { nodeEnvironment }] = await Promise.all([
     import("./agent/client.ts").then(({ askAgent }) => askAgent(context.profile, credentials)),
     import("../client/account.ts"),
+    import("../client/device-memory.ts"),
     import("./environment.ts"),
   ]);
   const env = nodeEnvironment({ resolve: await readResolve([...profile.resolve, ...context.resolve]) });
   try {
     const accountKey = unlocked?.accountKey ?? (await unlockWithPassword(context, env));
-    const account = openAccount(env, { credentials, accountKey });
+    const onSeen = (news: Seen) =>
+      changeProfile(context.profile, (stored) => {
+        if (stored.address !== credentials.address) return stored;
+        const seen = laterSeen(stored.seen, news);
+        return seen === stored.seen ? stored : { ...stored, seen };
+      });
+    const account = openAccount(env, { credentials, accountKey }, { onSeen });
     try {
       return await use(account, env);
     } finally {

@@ -105,6 +105,10 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     next: "make sure that both of you read the same thing; if so, somebody may stand between you",
   },
   OWN_KEYS_MISMATCH: { exitCode: EXIT.contactChanged, next: "ask the node's operator what happened" },
+  CONTACTS_ROLLED_BACK: {
+    exitCode: EXIT.contactChanged,
+    next: "ask the node's operator; if a backup was restored: keypears account login ADDRESS --profile NEW_NAME",
+  },
 };
 
 /** How a failure with this reason ends. A reason that is not listed is a refusal of a node's, or of a peer's. */

@@ -10,7 +10,7 @@ import { readPassword } from "../../prompt.ts";
 
 /** Deletes the account. Needs the password even while unlocked. */
 export const run: Run = async (context, _args, options) => {
-  const { profile, credentials } = requireProfile(context.profile);
+  const { credentials } = requireProfile(context.profile);
   const { address } = credentials;
   await confirmByTyping(
     context,
@@ -23,6 +23,6 @@ export const run: Run = async (context, _args, options) => {
     withProgress(context, "deleting the account", (work) => account.delete(password, work)),
   );
   await lockAgent(context.profile);
-  forgetSession(context.profile, profile);
+  forgetSession(context.profile);
   printResult(context, { address, deleted: true }, `${address} is deleted`);
 };

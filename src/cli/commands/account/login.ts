@@ -15,11 +15,11 @@ export const run: Run = async (context, [text], options) => {
     if (wanted === undefined)
       throw usageError("name the address to log in as", "keypears account login ADDRESS");
     const address = parseAddress(wanted).canonical;
-    const known =
-      profile?.address === address && options.passwordChanged !== true ? profile.stretching : undefined;
+    const before = profile?.address === address ? profile : undefined;
+    const known = options.passwordChanged === true ? undefined : before?.stretching;
     const password = await readPassword(context, `Password of ${address}`);
     return withProgress(context, "logging in", (work) =>
-      logIn(env, { address, password, deviceName, known }, work),
+      logIn(env, { address, password, deviceName, known, seen: before?.seen }, work),
     );
   });
   const { address, apiUrl, sessionId } = credentials;

@@ -20,7 +20,7 @@ export const run: Run = async (context) => {
     ended = reason === "SESSION_INVALID";
     if (!ended) note(context, `the node was not told: ${message}; end this session from another device`);
   }
-  forgetSession(context.profile, profile);
+  forgetSession(context.profile);
   printResult(
     context,
     { address: profile.address, loggedOut: true, endedAtNode: ended },
