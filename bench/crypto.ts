@@ -36,10 +36,7 @@ export const bench: Bench = {
       ...(await postQuantumOperations(tiers)),
     ]) {
       progress(bytes === undefined ? op : `${op} of ${formatBytes(bytes)}`);
-      const measured = await interleave(
-        candidates,
-        op === "argon2id" ? { rounds: 5, roundMs: 1 } : {},
-      );
+      const measured = await interleave(candidates, op === "argon2id" ? { rounds: 5, roundMs: 1 } : {});
       const size = bytes === undefined ? {} : { bytes };
       for (const { name, seconds, spread } of measured) {
         rows.push({ op, ...size, implementation: name, value: seconds * 1e6, unit: "µs", spread });

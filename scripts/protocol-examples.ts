@@ -250,6 +250,8 @@ function sealedValues(): Examples {
           createdAt: BigInt(SENT_AT),
         },
       ],
+      version: 1n,
+      ownKeySet: { number: 1, hash: parseKeySetBody(keySets().alice1.body).hash },
     }),
   );
   const contactsKey = blake3.deriveKey(DERIVATION_CONTEXT.contacts, accountKey);

@@ -21,7 +21,7 @@ export const file_keypears_v1_hash_service: GenFile = /*@__PURE__*/
  */
 export type Blake3Request = Message<"keypears.v1.Blake3Request"> & {
   /**
-   * The data, at most 1 MiB.
+   * The data, as much as a message may have: 1 MiB without a session, 4 MiB with one.
    *
    * @generated from field: bytes data = 1;
    */
