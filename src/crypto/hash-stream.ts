@@ -8,7 +8,12 @@ import { requireRange } from "./errors.ts";
 import { BLAKE3_LENGTH, BLAKE3_MAX_LENGTH } from "./primitives.ts";
 import { chosenKernel, primitives } from "./select.ts";
 import { availableThreads } from "./threads.ts";
-import { borrowKernelThreads, type KernelThread, releaseKernelThreads } from "./wasm/kernel-thread.ts";
+import {
+  borrowKernelThreads,
+  type KernelThread,
+  releaseKernelThreads,
+  takeIdleKernelThreads,
+} from "./wasm/kernel-thread.ts";
 import { joinSubtrees } from "./wasm/subtrees.ts";
 import { yieldTurn } from "./yield-turn.ts";
 
@@ -130,13 +135,15 @@ function createCrew(module: WebAssembly.Module, threads: number) {
   const spare: ArrayBuffer[] = [];
   const ahead = new Map<number, Uint8Array>();
   const atWork = new Set<Promise<void>>();
-  let seats: readonly Seat[] = [];
+  const seatOf = (thread: KernelThread): Seat => ({ thread, load: 0 });
+  let seats: readonly Seat[] = takeIdleKernelThreads(threads - 1).map(seatOf);
   let closed = false;
   let [next, joined] = [0, 0];
+  let started = seats.length === threads - 1;
   const start = async () => {
-    const borrowed = await borrowKernelThreads(module, threads - 1);
+    const borrowed = await borrowKernelThreads(module, threads - 1 - seats.length);
     if (closed) releaseKernelThreads(borrowed);
-    else seats = borrowed.map((thread) => ({ thread, load: 0 }));
+    else seats = [...seats, ...borrowed.map(seatOf)];
   };
   const take = (subtree: number, chainingValue: Uint8Array) => {
     ahead.set(subtree, chainingValue);
@@ -173,7 +180,10 @@ function createCrew(module: WebAssembly.Module, threads: number) {
       }
       take(subtree, join.subtree(data.subarray(0, length), subtree * SUBTREE_CHUNKS));
       spare.push(data.buffer);
-      if (subtree === SUBTREES_WITHOUT_THREADS) void start();
+      if (subtree >= SUBTREES_WITHOUT_THREADS && !started) {
+        started = true;
+        void start();
+      }
       await yieldTurn(); // in which the threads' answers come
     },
     async digest(length: number): Promise<Uint8Array> {

@@ -38,16 +38,22 @@ const IDLE_MS = 5000;
 /** Threads that nobody uses at the moment, and the timer that ends them. */
 const idle = new Map<KernelThread, ReturnType<typeof setTimeout>>();
 
-/** As many threads as can be had, up to `count`: idle ones first. Give them back with `releaseKernelThreads`. */
-export async function borrowKernelThreads(
-  module: WebAssembly.Module,
-  count: number,
-): Promise<KernelThread[]> {
+/** Up to `count` threads that are there already, from an earlier use. Give them back with `releaseKernelThreads`. */
+export function takeIdleKernelThreads(count: number): KernelThread[] {
   const kept = [...idle].slice(0, count).map(([thread, timer]) => {
     clearTimeout(timer);
     idle.delete(thread);
     return thread;
   });
+  return kept.filter((thread) => thread.alive());
+}
+
+/** As many threads as can be had, up to `count`: idle ones first. Give them back with `releaseKernelThreads`. */
+export async function borrowKernelThreads(
+  module: WebAssembly.Module,
+  count: number,
+): Promise<KernelThread[]> {
+  const kept = takeIdleKernelThreads(count);
   const missing = Array.from({ length: count - kept.length }, () => startKernelThread(module));
   const started = (await Promise.all(missing)).filter((thread) => thread !== null);
   return [...kept, ...started].filter((thread) => thread.alive());
