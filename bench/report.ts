@@ -14,12 +14,12 @@ export function writeResult(result: BenchResult, question: string): string {
   const { bench, rows } = result;
   writeFileSync(join(FOLDER, `${bench}.json`), `${JSON.stringify(result, undefined, 2)}\n`);
   const on = `${result.machine.cpu}, ${result.machine.cores} cores, Node ${result.machine.node}; medians of interleaved rounds`;
-  const bySize =
-    rows.some(({ bytes }) => bytes !== undefined) && new Set(rows.map(({ op }) => op)).size === 1;
-  const unit = rows[0]?.unit ?? "";
-  const chart = bySize
-    ? lineChart(question, `${unit} by size of the input, more is better. ${on}`, rows)
-    : barChart(question, on, rows);
+  // What was measured at many sizes is a curve; all else are bars.
+  const curve = rows.filter(({ op }) => op === rows[0]?.op);
+  const chart =
+    new Set(curve.map(({ bytes }) => bytes)).size > 2
+      ? lineChart(question, `${rows[0]?.unit} by size of the input, more is better. ${on}`, curve)
+      : barChart(question, on, rows);
   writeFileSync(join(FOLDER, `${bench}.svg`), chart);
   return [
     `## ${bench}`,
