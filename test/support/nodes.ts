@@ -1,15 +1,16 @@
 // Whole nodes for tests: real sockets on loopback, a real database each, in development mode, so that domains lie where
 // the test says. A node can be stopped and started again on its port with what it stored.
 
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import { freePort } from "../../src/cli/demo/node-process.ts";
 import { loadConfig, type NodeConfig, type RawOptions } from "../../src/config.ts";
 import { createLogger } from "../../src/server/logging.ts";
 import { createNode, type Node, type NodeOverrides } from "../../src/server/node.ts";
+
+export { freePort };
 
 /** A node of a test. */
 export interface TestNode {
@@ -113,17 +114,6 @@ export async function startTestNodes(
   const placed = await Promise.all(options.map(async (one) => ({ ...one, port: await freePort() })));
   const resolve = new Map(placed.map(({ domain, port }) => [domain, `http://127.0.0.1:${port}`]));
   return Promise.all(placed.map((one) => startTestNode({ ...one, resolve })));
-}
-
-/** A loopback port that is free now. */
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no free loopback port");
-  return address.port;
 }
 
 function errorsIn(log: readonly string[]): string[] {
