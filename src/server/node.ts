@@ -11,6 +11,7 @@ import { cryptoReport } from "../crypto/select.ts";
 import type { AddressLookup } from "../federation/connection-policy.ts";
 import type { DeliveryBudget } from "../federation/inbound.ts";
 import { createFederation } from "../federation/index.ts";
+import { noHints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import { parseApiUrl } from "../protocol/api-url.ts";
 import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
@@ -89,6 +90,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   const stopping = new AbortController();
   const domains: ReadonlySet<string> = new Set(config.domains);
   const events = createAccountEvents();
+  const hints = noHints();
   const budgets = createBudgets<BudgetName>(budgetRates(config.limits), clock);
 
   const federation = createFederation({
@@ -125,6 +127,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     inbound: federation.inbound,
     wakeOutbox: () => federation.outbox.wake(),
     events,
+    hints,
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
     familiarPrefixes: createFamiliarPrefixes(),

@@ -12,6 +12,7 @@ import {
 import type { Clock } from "../clock.ts";
 import type { Inbound } from "../federation/inbound.ts";
 import type { DomainResolver } from "../federation/resolver.ts";
+import type { Hints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import type { AccountRecord, SessionRecord, Stores } from "../storage/stores.ts";
 import { serviceError } from "./errors.ts";
@@ -66,6 +67,8 @@ export interface ServiceContext {
   /** Tells the outbox that something waits. */
   readonly wakeOutbox: () => void;
   readonly events: AccountEvents;
+  /** To and from the other processes and nodes of the database. */
+  readonly hints: Hints;
   /** Takes points (1 if none are given) from a budget; throws RATE_LIMITED with RetryInfo when they are not there. */
   readonly spend: (budget: Budget, key: string, points?: number) => Promise<void>;
   /** Throws as `spend` would for one point, and takes none. */

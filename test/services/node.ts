@@ -23,6 +23,7 @@ import { PeerError } from "../../src/federation/errors.ts";
 import { createInbound } from "../../src/federation/inbound.ts";
 import { createResolver } from "../../src/federation/resolver.ts";
 import { createSenderKeyDirectory } from "../../src/federation/sender-keys.ts";
+import { noHints } from "../../src/hints.ts";
 import { silentLogger } from "../../src/logger.ts";
 import {
   buildKeySet,
@@ -187,6 +188,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       wakes += 1;
     },
     events,
+    hints: noHints(),
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
     familiarPrefixes: createFamiliarPrefixes(),

@@ -12,7 +12,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keypears/v1/discovery_service.proto.
  */
 export const file_keypears_v1_discovery_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNrZXlwZWFycy92MS9kaXNjb3Zlcnlfc2VydmljZS5wcm90bxILa2V5cGVhcnMudjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3Qi0wEKFUdldFNlcnZlckluZm9SZXNwb25zZRIQCghzb2Z0d2FyZRgBIAEoCRIZChFwcm90b2NvbF92ZXJzaW9ucxgCIAMoDRITCgtkZXZlbG9wbWVudBgDIAEoCBIpCgZsaW1pdHMYBCABKAsyGS5rZXlwZWFycy52MS5TZXJ2ZXJMaW1pdHMSOAoRcmVnaXN0cmF0aW9uX21vZGUYBSABKA4yHS5rZXlwZWFycy52MS5SZWdpc3RyYXRpb25Nb2RlEhMKC3NlcnZlcl90aW1lGAYgASgEIsMCCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKA0SIwobbWF4X2Fub255bW91c19yZXF1ZXN0X2J5dGVzGAIgASgNEhoKEm1heF9lbnZlbG9wZV9ieXRlcxgDIAEoDRIeChZtYXhfZGVsaXZlcnlfZW52ZWxvcGVzGAQgASgNEhkKEW1heF9iYXRjaF9sb29rdXBzGAUgASgNEhQKDG1heF9rZXlfc2V0cxgGIAEoDRIcChRtYXhfa2V5X3NldHNfcGVyX2RheRgHIAEoDRIbChNkZWZhdWx0X2RlYWRsaW5lX21zGAggASgNEhoKEmxvb2t1cHNfcGVyX3NlY29uZBgJIAEoDRIUCgxsb29rdXBfYnVyc3QYCiABKA0SGQoRbWF4X2FjY291bnRfYnl0ZXMYCyABKAQiJgoUUmVzb2x2ZURvbWFpblJlcXVlc3QSDgoGZG9tYWluGAEgASgJIo4BChVSZXNvbHZlRG9tYWluUmVzcG9uc2USDgoGZG9tYWluGAEgASgJEg8KB2FwaV91cmwYAiABKAkSGAoQZG9jdW1lbnRfdmVyc2lvbhgDIAEoDRISCgpmZXRjaGVkX2F0GAQgASgEEhMKC2ZyZXNoX3VudGlsGAUgASgEEhEKCXRsc19ncm91cBgGIAEoCSpvChBSZWdpc3RyYXRpb25Nb2RlEiEKHVJFR0lTVFJBVElPTl9NT0RFX1VOU1BFQ0lGSUVEEAASGgoWUkVHSVNUUkFUSU9OX01PREVfT1BFThABEhwKGFJFR0lTVFJBVElPTl9NT0RFX0NMT1NFRBACMswBChBEaXNjb3ZlcnlTZXJ2aWNlElsKDUdldFNlcnZlckluZm8SIS5rZXlwZWFycy52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBoiLmtleXBlYXJzLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElsKDVJlc29sdmVEb21haW4SIS5rZXlwZWFycy52MS5SZXNvbHZlRG9tYWluUmVxdWVzdBoiLmtleXBlYXJzLnYxLlJlc29sdmVEb21haW5SZXNwb25zZSIDkAIBYgZwcm90bzM");
+  fileDesc("CiNrZXlwZWFycy92MS9kaXNjb3Zlcnlfc2VydmljZS5wcm90bxILa2V5cGVhcnMudjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3Qi0wEKFUdldFNlcnZlckluZm9SZXNwb25zZRIQCghzb2Z0d2FyZRgBIAEoCRIZChFwcm90b2NvbF92ZXJzaW9ucxgCIAMoDRITCgtkZXZlbG9wbWVudBgDIAEoCBIpCgZsaW1pdHMYBCABKAsyGS5rZXlwZWFycy52MS5TZXJ2ZXJMaW1pdHMSOAoRcmVnaXN0cmF0aW9uX21vZGUYBSABKA4yHS5rZXlwZWFycy52MS5SZWdpc3RyYXRpb25Nb2RlEhMKC3NlcnZlcl90aW1lGAYgASgEIrQFCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKA0SIwobbWF4X2Fub255bW91c19yZXF1ZXN0X2J5dGVzGAIgASgNEhoKEm1heF9lbnZlbG9wZV9ieXRlcxgDIAEoDRIeChZtYXhfZGVsaXZlcnlfZW52ZWxvcGVzGAQgASgNEhkKEW1heF9iYXRjaF9sb29rdXBzGAUgASgNEhQKDG1heF9rZXlfc2V0cxgGIAEoDRIcChRtYXhfa2V5X3NldHNfcGVyX2RheRgHIAEoDRIbChNkZWZhdWx0X2RlYWRsaW5lX21zGAggASgNEhoKEmxvb2t1cHNfcGVyX3NlY29uZBgJIAEoDRIUCgxsb29rdXBfYnVyc3QYCiABKA0SGQoRbWF4X2FjY291bnRfYnl0ZXMYCyABKAQSGAoQc2VuZHNfcGVyX3NlY29uZBgMIAEoDRISCgpzZW5kX2J1cnN0GA0gASgNEiIKGmFjY291bnRfY2hhbmdlc19wZXJfc2Vjb25kGA4gASgNEhwKFGFjY291bnRfY2hhbmdlX2J1cnN0GA8gASgNEiEKGWxvZ2luX2F0dGVtcHRzX3Blcl9taW51dGUYECABKA0SIAoYZmFpbGVkX2xvZ2luc19wZXJfbWludXRlGBEgASgNEhQKDG1heF9jb250YWN0cxgSIAEoDRIiChptYXhfZmlyc3RfY29udGFjdHNfcGVyX2RheRgTIAEoDRIdChVkZWxpdmVyaWVzX3Blcl9zZWNvbmQYFCABKA0SFgoOZGVsaXZlcnlfYnVyc3QYFSABKA0SJwofcmVjaXBpZW50X2RlbGl2ZXJpZXNfcGVyX3NlY29uZBgWIAEoDRIgChhyZWNpcGllbnRfZGVsaXZlcnlfYnVyc3QYFyABKA0iJgoUUmVzb2x2ZURvbWFpblJlcXVlc3QSDgoGZG9tYWluGAEgASgJIo4BChVSZXNvbHZlRG9tYWluUmVzcG9uc2USDgoGZG9tYWluGAEgASgJEg8KB2FwaV91cmwYAiABKAkSGAoQZG9jdW1lbnRfdmVyc2lvbhgDIAEoDRISCgpmZXRjaGVkX2F0GAQgASgEEhMKC2ZyZXNoX3VudGlsGAUgASgEEhEKCXRsc19ncm91cBgGIAEoCSpvChBSZWdpc3RyYXRpb25Nb2RlEiEKHVJFR0lTVFJBVElPTl9NT0RFX1VOU1BFQ0lGSUVEEAASGgoWUkVHSVNUUkFUSU9OX01PREVfT1BFThABEhwKGFJFR0lTVFJBVElPTl9NT0RFX0NMT1NFRBACMswBChBEaXNjb3ZlcnlTZXJ2aWNlElsKDUdldFNlcnZlckluZm8SIS5rZXlwZWFycy52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBoiLmtleXBlYXJzLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElsKDVJlc29sdmVEb21haW4SIS5rZXlwZWFycy52MS5SZXNvbHZlRG9tYWluUmVxdWVzdBoiLmtleXBlYXJzLnYxLlJlc29sdmVEb21haW5SZXNwb25zZSIDkAIBYgZwcm90bzM");
 
 /**
  * Request for the description of this node.
@@ -167,6 +167,90 @@ export type ServerLimits = Message<"keypears.v1.ServerLimits"> & {
    * @generated from field: uint64 max_account_bytes = 11;
    */
   maxAccountBytes: bigint;
+
+  /**
+   * Shares that an account may send per second.
+   *
+   * @generated from field: uint32 sends_per_second = 12;
+   */
+  sendsPerSecond: number;
+
+  /**
+   * How far above sends_per_second a burst may go.
+   *
+   * @generated from field: uint32 send_burst = 13;
+   */
+  sendBurst: number;
+
+  /**
+   * Other changes of an account per second.
+   *
+   * @generated from field: uint32 account_changes_per_second = 14;
+   */
+  accountChangesPerSecond: number;
+
+  /**
+   * How far above account_changes_per_second a burst may go.
+   *
+   * @generated from field: uint32 account_change_burst = 15;
+   */
+  accountChangeBurst: number;
+
+  /**
+   * Attempts to log in, or to make an account, per source prefix and minute.
+   *
+   * @generated from field: uint32 login_attempts_per_minute = 16;
+   */
+  loginAttemptsPerMinute: number;
+
+  /**
+   * Failed attempts to log in to one address per minute, from wherever they come.
+   *
+   * @generated from field: uint32 failed_logins_per_minute = 17;
+   */
+  failedLoginsPerMinute: number;
+
+  /**
+   * Addresses that an account may have said something about.
+   *
+   * @generated from field: uint32 max_contacts = 18;
+   */
+  maxContacts: number;
+
+  /**
+   * First contacts per recipient and sender domain in 24 hours.
+   *
+   * @generated from field: uint32 max_first_contacts_per_day = 19;
+   */
+  maxFirstContactsPerDay: number;
+
+  /**
+   * Envelopes delivered per second from one source prefix, and from one sender domain.
+   *
+   * @generated from field: uint32 deliveries_per_second = 20;
+   */
+  deliveriesPerSecond: number;
+
+  /**
+   * How far above deliveries_per_second a burst may go.
+   *
+   * @generated from field: uint32 delivery_burst = 21;
+   */
+  deliveryBurst: number;
+
+  /**
+   * Envelopes delivered per second to one recipient.
+   *
+   * @generated from field: uint32 recipient_deliveries_per_second = 22;
+   */
+  recipientDeliveriesPerSecond: number;
+
+  /**
+   * How far above recipient_deliveries_per_second a burst may go.
+   *
+   * @generated from field: uint32 recipient_delivery_burst = 23;
+   */
+  recipientDeliveryBurst: number;
 };
 
 /**

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keypears/v1/federation_service.proto.
  */
 export const file_keypears_v1_federation_service: GenFile = /*@__PURE__*/
-  fileDesc("CiRrZXlwZWFycy92MS9mZWRlcmF0aW9uX3NlcnZpY2UucHJvdG8SC2tleXBlYXJzLnYxIkAKFERlbGl2ZXJTaGFyZXNSZXF1ZXN0EigKCWVudmVsb3BlcxgBIAMoCzIVLmtleXBlYXJzLnYxLkVudmVsb3BlIkUKFURlbGl2ZXJTaGFyZXNSZXNwb25zZRIsCgdyZXN1bHRzGAEgAygLMhsua2V5cGVhcnMudjEuRGVsaXZlcnlSZXN1bHQisgEKDkRlbGl2ZXJ5UmVzdWx0EhAKCHNoYXJlX2lkGAEgASgMEi0KB291dGNvbWUYAiABKA4yHC5rZXlwZWFycy52MS5EZWxpdmVyeU91dGNvbWUSNgoQcmVqZWN0aW9uX3JlYXNvbhgDIAEoDjIcLmtleXBlYXJzLnYxLlJlamVjdGlvblJlYXNvbhIPCgdtZXNzYWdlGAQgASgJEhYKDnJldHJ5X2FmdGVyX21zGAUgASgNKrMBCg9EZWxpdmVyeU91dGNvbWUSIAocREVMSVZFUllfT1VUQ09NRV9VTlNQRUNJRklFRBAAEh0KGURFTElWRVJZX09VVENPTUVfQUNDRVBURUQQARIeChpERUxJVkVSWV9PVVRDT01FX0RVUExJQ0FURRACEh0KGURFTElWRVJZX09VVENPTUVfUkVKRUNURUQQAxIgChxERUxJVkVSWV9PVVRDT01FX1JFVFJZX0xBVEVSEAQyawoRRmVkZXJhdGlvblNlcnZpY2USVgoNRGVsaXZlclNoYXJlcxIhLmtleXBlYXJzLnYxLkRlbGl2ZXJTaGFyZXNSZXF1ZXN0GiIua2V5cGVhcnMudjEuRGVsaXZlclNoYXJlc1Jlc3BvbnNlYgZwcm90bzM", [file_keypears_v1_envelope, file_keypears_v1_share_service]);
+  fileDesc("CiRrZXlwZWFycy92MS9mZWRlcmF0aW9uX3NlcnZpY2UucHJvdG8SC2tleXBlYXJzLnYxIkAKFERlbGl2ZXJTaGFyZXNSZXF1ZXN0EigKCWVudmVsb3BlcxgBIAMoCzIVLmtleXBlYXJzLnYxLkVudmVsb3BlIkUKFURlbGl2ZXJTaGFyZXNSZXNwb25zZRIsCgdyZXN1bHRzGAEgAygLMhsua2V5cGVhcnMudjEuRGVsaXZlcnlSZXN1bHQiWwoZRGVsaXZlclNoYXJlU3RyZWFtUmVxdWVzdBIUCgxiYXRjaF9udW1iZXIYASABKAQSKAoJZW52ZWxvcGVzGAIgAygLMhUua2V5cGVhcnMudjEuRW52ZWxvcGUiYAoaRGVsaXZlclNoYXJlU3RyZWFtUmVzcG9uc2USFAoMYmF0Y2hfbnVtYmVyGAEgASgEEiwKB3Jlc3VsdHMYAiADKAsyGy5rZXlwZWFycy52MS5EZWxpdmVyeVJlc3VsdCKyAQoORGVsaXZlcnlSZXN1bHQSEAoIc2hhcmVfaWQYASABKAwSLQoHb3V0Y29tZRgCIAEoDjIcLmtleXBlYXJzLnYxLkRlbGl2ZXJ5T3V0Y29tZRI2ChByZWplY3Rpb25fcmVhc29uGAMgASgOMhwua2V5cGVhcnMudjEuUmVqZWN0aW9uUmVhc29uEg8KB21lc3NhZ2UYBCABKAkSFgoOcmV0cnlfYWZ0ZXJfbXMYBSABKA0qswEKD0RlbGl2ZXJ5T3V0Y29tZRIgChxERUxJVkVSWV9PVVRDT01FX1VOU1BFQ0lGSUVEEAASHQoZREVMSVZFUllfT1VUQ09NRV9BQ0NFUFRFRBABEh4KGkRFTElWRVJZX09VVENPTUVfRFVQTElDQVRFEAISHQoZREVMSVZFUllfT1VUQ09NRV9SRUpFQ1RFRBADEiAKHERFTElWRVJZX09VVENPTUVfUkVUUllfTEFURVIQBDLWAQoRRmVkZXJhdGlvblNlcnZpY2USVgoNRGVsaXZlclNoYXJlcxIhLmtleXBlYXJzLnYxLkRlbGl2ZXJTaGFyZXNSZXF1ZXN0GiIua2V5cGVhcnMudjEuRGVsaXZlclNoYXJlc1Jlc3BvbnNlEmkKEkRlbGl2ZXJTaGFyZVN0cmVhbRImLmtleXBlYXJzLnYxLkRlbGl2ZXJTaGFyZVN0cmVhbVJlcXVlc3QaJy5rZXlwZWFycy52MS5EZWxpdmVyU2hhcmVTdHJlYW1SZXNwb25zZSgBMAFiBnByb3RvMw", [file_keypears_v1_envelope, file_keypears_v1_share_service]);
 
 /**
  * A batch of envelopes.
@@ -59,6 +59,62 @@ export type DeliverSharesResponse = Message<"keypears.v1.DeliverSharesResponse">
  */
 export const DeliverSharesResponseSchema: GenMessage<DeliverSharesResponse> = /*@__PURE__*/
   messageDesc(file_keypears_v1_federation_service, 1);
+
+/**
+ * One batch of a stream.
+ *
+ * @generated from message keypears.v1.DeliverShareStreamRequest
+ */
+export type DeliverShareStreamRequest = Message<"keypears.v1.DeliverShareStreamRequest"> & {
+  /**
+   * Chosen by the sender, unique within the stream.
+   *
+   * @generated from field: uint64 batch_number = 1;
+   */
+  batchNumber: bigint;
+
+  /**
+   * The envelopes, at most as many and as large as in a DeliverSharesRequest.
+   *
+   * @generated from field: repeated keypears.v1.Envelope envelopes = 2;
+   */
+  envelopes: Envelope[];
+};
+
+/**
+ * Describes the message keypears.v1.DeliverShareStreamRequest.
+ * Use `create(DeliverShareStreamRequestSchema)` to create a new message.
+ */
+export const DeliverShareStreamRequestSchema: GenMessage<DeliverShareStreamRequest> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_federation_service, 2);
+
+/**
+ * The answers to one batch of a stream.
+ *
+ * @generated from message keypears.v1.DeliverShareStreamResponse
+ */
+export type DeliverShareStreamResponse = Message<"keypears.v1.DeliverShareStreamResponse"> & {
+  /**
+   * The request that is answered.
+   *
+   * @generated from field: uint64 batch_number = 1;
+   */
+  batchNumber: bigint;
+
+  /**
+   * One result for each of its envelopes, in their order.
+   *
+   * @generated from field: repeated keypears.v1.DeliveryResult results = 2;
+   */
+  results: DeliveryResult[];
+};
+
+/**
+ * Describes the message keypears.v1.DeliverShareStreamResponse.
+ * Use `create(DeliverShareStreamResponseSchema)` to create a new message.
+ */
+export const DeliverShareStreamResponseSchema: GenMessage<DeliverShareStreamResponse> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_federation_service, 3);
 
 /**
  * The answer to one envelope.
@@ -107,7 +163,7 @@ export type DeliveryResult = Message<"keypears.v1.DeliveryResult"> & {
  * Use `create(DeliveryResultSchema)` to create a new message.
  */
 export const DeliveryResultSchema: GenMessage<DeliveryResult> = /*@__PURE__*/
-  messageDesc(file_keypears_v1_federation_service, 2);
+  messageDesc(file_keypears_v1_federation_service, 4);
 
 /**
  * What became of an envelope.
@@ -180,6 +236,19 @@ export const FederationService: GenService<{
     methodKind: "unary";
     input: typeof DeliverSharesRequestSchema;
     output: typeof DeliverSharesResponseSchema;
+  },
+  /**
+   * Delivers batches one after another over one stream, HTTP/2 only. Each request is answered by one response with its
+   * number, as soon as its envelopes are decided, which need not be in the order of the requests. The node reads no further
+   * while it has as much undecided as it takes at once: flow control holds the sender back. The stream ends when the sender
+   * has sent all and has all answers. What is left unanswered when it breaks is delivered again, as with DeliverShares.
+   *
+   * @generated from rpc keypears.v1.FederationService.DeliverShareStream
+   */
+  deliverShareStream: {
+    methodKind: "bidi_streaming";
+    input: typeof DeliverShareStreamRequestSchema;
+    output: typeof DeliverShareStreamResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_keypears_v1_federation_service, 0);

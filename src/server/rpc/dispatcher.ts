@@ -39,7 +39,7 @@ import { CONTENT_TYPES, carries, type MethodKind, type WireFormat, wireFormat } 
 
 /** What a dispatcher needs. */
 export interface RpcDispatcherOptions {
-  /** Adds the services. Methods in which both sides send a stream are not supported yet, and refused here. */
+  /** Adds the services. */
   readonly register: (router: ConnectRouter) => void;
   /** Where methods live, such as "" and "/api"; in front of `/{package.Service}/{Method}`. */
   readonly prefixes: readonly string[];
@@ -159,7 +159,7 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     const large =
       typeof caller.session === "object" || options.largeServices.has(method.handler.service.typeName);
     const maxBytes = large ? limits.maxRequestBytes : limits.maxAnonymousRequestBytes;
-    if (method.kind === "client_streaming") {
+    if (sendsStream(method)) {
       const received = (bytes: number) => {
         call.bytesIn += bytes;
       };
@@ -227,6 +227,8 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
       .then((answer) => {
         // A method may answer, or refuse, before its caller has sent the whole stream.
         if (method.kind === "client_streaming") discardBody(request, response);
+        else if (method.kind === "bidi_streaming")
+          response.once("finish", () => discardBody(request, response));
         return universalResponseToNodeResponse(counted(answer, call), response);
       })
       .catch((error: unknown) => {
@@ -260,13 +262,14 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
   }
 }
 
+function sendsStream({ kind }: Method): boolean {
+  return kind === "client_streaming" || kind === "bidi_streaming";
+}
+
 function methodOf(handler: UniversalHandler): Method {
   const { method, service } = handler;
   const name = `${service.typeName}/${method.name}`;
   const kind = method.methodKind;
-  if (kind === "bidi_streaming") {
-    throw new Error(`${name}: methods in which both sides send a stream are not supported`);
-  }
   const safe = kind === "unary" && method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
   return { name, handler, kind, allowedMethods: safe ? ["POST", "GET"] : ["POST"] };
 }

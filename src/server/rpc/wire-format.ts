@@ -71,7 +71,7 @@ export function wireFormat(contentType: string | undefined): WireFormat | undefi
 }
 
 /** Which side of a method sends a stream. */
-export type MethodKind = "unary" | "server_streaming" | "client_streaming";
+export type MethodKind = "unary" | "server_streaming" | "client_streaming" | "bidi_streaming";
 
 /** Whether a method of this kind can be called in the format: Connect dresses unary and streaming methods differently. */
 export function carries(format: WireFormat, kind: MethodKind): boolean {

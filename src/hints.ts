@@ -1,0 +1,43 @@
+/**
+ * Hints between the processes and nodes that share one database: something changed that others hold in a cache or wait for.
+ * A hint carries no data and may be lost or come late; whoever misses one finds the news in the database by itself, later.
+ */
+
+/** What others may want to know at once. */
+export type Hint =
+  /** The key sets of a canonical address are not what they were. */
+  | { readonly kind: "key-sets"; readonly address: string }
+  /** An account received a share. */
+  | { readonly kind: "share"; readonly accountId: number }
+  /** An account has a new notice. */
+  | { readonly kind: "notice"; readonly accountId: number }
+  /** A session of an account has ended. */
+  | { readonly kind: "session-ended"; readonly accountId: number; readonly sessionId: string }
+  /** Something waits in the outbox. */
+  | { readonly kind: "outbox" };
+
+/** The road on which hints travel. What a process sends itself never comes back to it. */
+export interface Hints {
+  /**
+   * Tells all others. Resolves when those that can say so have acted on it, a second later at the latest; never rejects.
+   */
+  send(hint: Hint): Promise<void>;
+  /** Listens to the others until the returned function is called. */
+  listen(listener: (hint: Hint) => void): () => void;
+  /** Learns that hints may have been missed: what was built on them has to be dropped. */
+  onGap(listener: () => void): () => void;
+  /** Whether hints of the others arrive at present. While they do not, what they would drop may live a second at most. */
+  readonly connected: boolean;
+  close(): Promise<void>;
+}
+
+/** The hints of a process that has its database to itself: nobody to tell, nobody to hear. */
+export function noHints(): Hints {
+  return {
+    async send() {},
+    listen: () => () => {},
+    onGap: () => () => {},
+    connected: true,
+    async close() {},
+  };
+}
