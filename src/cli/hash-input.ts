@@ -4,6 +4,8 @@ import { type FileHandle, open } from "node:fs/promises";
 import { addAbortSignal } from "node:stream";
 import type { ByteReader } from "../crypto/byte-source.ts";
 import { toHex } from "../crypto/bytes.ts";
+import { CryptoError } from "../crypto/errors.ts";
+import { hashFile } from "../crypto/hash-file.ts";
 import { hashStream } from "../crypto/hash-stream.ts";
 import type { CommandContext } from "./context.ts";
 import { bar, showStatus } from "./progress.ts";
@@ -45,15 +47,25 @@ let standardInputUsed = false;
  * @throws InputError; the signal's reason when the person interrupts.
  */
 export async function hashInput(context: CommandContext, name: string, length?: number): Promise<Hashed> {
+  const asked = length === undefined ? {} : { length };
   if (name === STANDARD_INPUT) {
     const input = claimStandardInput();
-    return readable(() => hashWithStatus(context, name, input, undefined, length));
+    return readable(() =>
+      hashWithStatus(context, name, undefined, (signal, onProgress) =>
+        hashStream(chunksOf(input, signal), { ...asked, signal, onProgress }),
+      ),
+    );
   }
   await using file = await readable(() => open(name));
   // Awaited here, where the file is still open.
   return await readable(async () => {
-    const { size } = await file.stat();
-    return hashWithStatus(context, name, file, size, length);
+    const stat = await file.stat();
+    // What the system makes up, such as a device or what is under /proc, has no size, or not its own.
+    const regular = stat.isFile() && stat.size > 0;
+    return hashWithStatus(context, name, regular ? stat.size : undefined, (signal, onProgress) => {
+      const options = { ...asked, signal, onProgress };
+      return regular ? hashFile(file.fd, options) : hashStream(readerOf(file), options);
+    });
   });
 }
 
@@ -69,53 +81,44 @@ export async function readable<T>(read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
+    if (error instanceof CryptoError && error.reason === "unavailable") {
+      throw new InputError(error.message, { cause: error });
+    }
     if (!(error instanceof Error && "syscall" in error && "code" in error)) throw error;
     throw new InputError(PROBLEMS[String(error.code)] ?? `cannot be read (${error.code})`, { cause: error });
   }
 }
 
+type Hash = (signal: AbortSignal, onProgress: (bytes: number) => void) => Promise<Uint8Array>;
+
 async function hashWithStatus(
   context: CommandContext,
   name: string,
-  input: FileHandle | NodeJS.ReadStream,
   size: number | undefined,
-  length: number | undefined,
+  hash: Hash,
 ): Promise<Hashed> {
-  const { signal } = context;
   let bytes = 0;
-  const count = (read: number) => {
-    bytes += read;
-    return read;
-  };
-  const source = "stat" in input ? ofFile(input, count) : ofStream(input, signal, count);
   const started = performance.now();
   const stop = showStatus(context, () => describeHashing(name, bytes, size, performance.now() - started));
   try {
-    const hash = await hashStream(source, { ...(length !== undefined && { length }), signal });
-    return { hash: toHex(hash), bytes };
+    const hashed = await hash(context.signal, (taken) => {
+      bytes = taken;
+    });
+    return { hash: toHex(hashed), bytes };
   } finally {
     stop();
   }
 }
 
-type Count = (read: number) => number;
-
-function ofFile(file: FileHandle, count: Count): ByteReader {
+function readerOf(file: FileHandle): ByteReader {
   return {
-    readInto: async (buffer) => count((await file.read(buffer, 0, buffer.length)).bytesRead),
+    readInto: async (buffer) => (await file.read(buffer, 0, buffer.length)).bytesRead,
   };
 }
 
-async function* ofStream(
-  stream: NodeJS.ReadStream,
-  signal: AbortSignal,
-  count: Count,
-): AsyncGenerator<Uint8Array> {
+async function* chunksOf(stream: NodeJS.ReadStream, signal: AbortSignal): AsyncGenerator<Uint8Array> {
   // A wait for a person's input ends with it too.
-  for await (const chunk of addAbortSignal(signal, stream)) {
-    count(chunk.length);
-    yield chunk;
-  }
+  yield* addAbortSignal(signal, stream);
 }
 
 /** What hashing looks like after so many bytes and milliseconds; without a size there is nothing to fill a bar with. */
@@ -128,7 +131,6 @@ export function describeHashing(
   const rate = bytes / Math.max(elapsedMs, 1);
   const speed = `${showBytes(bytes)}, ${showBytes(rate * 1_000)}/s`;
   const shown = visible(name === STANDARD_INPUT ? "standard input" : name);
-  // What the system makes up, such as a device, has no size, and a file can grow meanwhile.
   if (!size || bytes > size) return `${shown}: ${speed}`;
   const seconds = rate === 0 ? undefined : Math.ceil((size - bytes) / rate / 1_000);
   const left = seconds === undefined ? "" : `, about ${seconds} s`;

@@ -4,54 +4,21 @@
  */
 
 import { type ByteSource, piecesOf, readerOf } from "./byte-source.ts";
-import { requireRange } from "./errors.ts";
-import { BLAKE3_LENGTH, BLAKE3_MAX_LENGTH } from "./primitives.ts";
+import { createHashCrew, SUBTREE_LENGTH, type Subtree } from "./hash-crew.ts";
+import { checkHashOptions, type HashOptions } from "./hash-options.ts";
 import { chosenKernel, primitives } from "./select.ts";
-import { availableThreads } from "./threads.ts";
-import {
-  borrowKernelThreads,
-  type KernelThread,
-  releaseKernelThreads,
-  takeIdleKernelThreads,
-} from "./wasm/kernel-thread.ts";
-import { joinSubtrees } from "./wasm/subtrees.ts";
-import { yieldTurn } from "./yield-turn.ts";
 
-/** How a stream is hashed. */
-export interface HashStreamOptions {
-  /**
-   * Threads to hash on, this one among them; as many as the machine runs at once, but no more than 3, unless given. The
-   * others take what this one reads, and while they have enough to do it hashes too.
-   */
-  threads?: number;
-  /** Bytes of output, 1 to 1,024; 32 unless given. */
-  length?: number;
-  /** Stops it; it then throws the signal's reason, and the stream is cancelled. */
-  signal?: AbortSignal;
-  /** Called now and then with the number of bytes read so far. */
-  onProgress?: (bytes: number) => void;
-}
-
-const SUBTREE_LENGTH = 1024 * 1024;
-const SUBTREE_CHUNKS = SUBTREE_LENGTH / 1024;
-/** What is hashed here before threads are started: starting them takes as long. */
-const SUBTREES_WITHOUT_THREADS = 16;
-const SUBTREES_PER_THREAD = 2; // one that is hashed and one that waits
-const MAX_THREADS = 3; // unless more are asked for: each takes some ten megabytes, and this one reads for all
-const MOST_THREADS = 64;
 /** Pieces in which one thread alone reads what is read by filling buffers. */
 const PIECE_LENGTH = 1024 * 1024;
 
 /**
- * The hash of all that a source gives.
+ * The hash of all that a source gives. When it is stopped, the stream is cancelled.
  *
  * @throws CryptoError `out-of-range` for a length or number of threads beyond the limits; what the source throws; the
  * signal's reason.
  */
-export async function hashStream(source: ByteSource, options: HashStreamOptions = {}): Promise<Uint8Array> {
-  const { threads = Math.min(availableThreads(), MAX_THREADS), length = BLAKE3_LENGTH } = options;
-  requireRange("blake3 output length", length, 1, BLAKE3_MAX_LENGTH);
-  requireRange("threads", threads, 1, MOST_THREADS);
+export async function hashStream(source: ByteSource, options: HashOptions = {}): Promise<Uint8Array> {
+  const { threads, length } = checkHashOptions(options);
   const kernel = chosenKernel();
   if (threads === 1 || kernel === null) return hashHere(source, length, options);
   return hashOnThreads(kernel, source, length, threads, options);
@@ -60,7 +27,7 @@ export async function hashStream(source: ByteSource, options: HashStreamOptions 
 async function hashHere(
   source: ByteSource,
   length: number,
-  { signal, onProgress }: HashStreamOptions,
+  { signal, onProgress }: HashOptions,
 ): Promise<Uint8Array> {
   const hasher = primitives().blake3.hasher();
   let bytes = 0;
@@ -85,11 +52,13 @@ async function hashOnThreads(
   source: ByteSource,
   length: number,
   threads: number,
-  { signal, onProgress }: HashStreamOptions,
+  { signal, onProgress }: HashOptions,
 ): Promise<Uint8Array> {
   signal?.throwIfAborted();
-  const crew = createCrew(module, threads);
+  const crew = createHashCrew(module, threads);
   const reader = readerOf(source);
+  const spare: ArrayBuffer[] = [];
+  const buffer = () => new Uint8Array(spare.pop() ?? new ArrayBuffer(SUBTREE_LENGTH));
   let bytes = 0;
   const fill = async (buffer: Uint8Array) => {
     let filled = 0;
@@ -104,95 +73,37 @@ async function hashOnThreads(
     return filled;
   };
   try {
-    let current = crew.buffer();
+    let current = buffer();
     let filled = await fill(current);
     // A subtree is hashed when there is more behind it: the only one of a source would be its root.
     while (filled === SUBTREE_LENGTH) {
-      const next = crew.buffer();
+      const next = buffer();
       const more = await fill(next);
       if (more === 0 && crew.count() === 0) break;
-      await crew.hash(current, filled);
+      await crew.hash(subtreeIn(current, filled, spare));
       [current, filled] = [next, more];
     }
     if (crew.count() === 0) return primitives().blake3.hash(current.subarray(0, filled), length);
-    if (filled > 0) await crew.hash(current, filled);
+    if (filled > 0) await crew.hash(subtreeIn(current, filled, spare));
     return await crew.digest(length);
   } finally {
-    crew.close();
+    await crew.close();
     await reader.close();
   }
 }
 
-/** A thread, and how many subtrees it has to do. */
-interface Seat {
-  readonly thread: KernelThread;
-  load: number;
-}
-
-/** This thread and the others that hash one source, and the join of what they give, in the order of the source. */
-function createCrew(module: WebAssembly.Module, threads: number) {
-  const join = joinSubtrees(module, SUBTREE_LENGTH);
-  const spare: ArrayBuffer[] = [];
-  const ahead = new Map<number, Uint8Array>();
-  const atWork = new Set<Promise<void>>();
-  const seatOf = (thread: KernelThread): Seat => ({ thread, load: 0 });
-  let seats: readonly Seat[] = takeIdleKernelThreads(threads - 1).map(seatOf);
-  let closed = false;
-  let [next, joined] = [0, 0];
-  let started = seats.length === threads - 1;
-  const start = async () => {
-    const borrowed = await borrowKernelThreads(module, threads - 1 - seats.length);
-    if (closed) releaseKernelThreads(borrowed);
-    else seats = [...seats, ...borrowed.map(seatOf)];
-  };
-  const take = (subtree: number, chainingValue: Uint8Array) => {
-    ahead.set(subtree, chainingValue);
-    for (let own = ahead.get(joined); own !== undefined; own = ahead.get(joined)) {
-      join.add(own);
-      ahead.delete(joined++);
-    }
-  };
-  const hashOn = async (seat: Seat, buffer: ArrayBuffer, length: number, subtree: number) => {
-    seat.load++;
-    const hashed = await seat.thread.subtree(buffer, length, subtree * SUBTREE_CHUNKS);
-    seat.load--;
-    take(subtree, hashed.chainingValue);
-    spare.push(hashed.buffer);
-  };
+/** The subtree in the first `length` bytes of a buffer, which is spare once it is hashed. */
+function subtreeIn(data: Uint8Array<ArrayBuffer>, length: number, spare: ArrayBuffer[]): Subtree {
   return {
-    /** A buffer to fill, which `hash` takes back. */
-    buffer: () => new Uint8Array(spare.pop() ?? new ArrayBuffer(SUBTREE_LENGTH)),
-    /** How many subtrees were given to be hashed. */
-    count: () => next,
-    /** Hashes the next subtree, of which a buffer holds `length` bytes: on a thread that has room for it, else here. */
-    async hash(data: Uint8Array<ArrayBuffer>, length: number): Promise<void> {
-      const subtree = next++;
-      const seat = seats.find(({ load }) => load < SUBTREES_PER_THREAD);
-      if (seat !== undefined) {
-        const hashing = hashOn(seat, data.buffer, length, subtree);
-        atWork.add(hashing);
-        // One that fails stays, and is thrown where all are awaited.
-        hashing.then(
-          () => atWork.delete(hashing),
-          () => {},
-        );
-        return;
-      }
-      take(subtree, join.subtree(data.subarray(0, length), subtree * SUBTREE_CHUNKS));
+    async onThread(thread, base) {
+      const { chainingValue, buffer } = await thread.subtree(data.buffer, length, base);
+      spare.push(buffer);
+      return chainingValue;
+    },
+    here(join, base) {
+      const chainingValue = join.subtree(data.subarray(0, length), base);
       spare.push(data.buffer);
-      if (subtree >= SUBTREES_WITHOUT_THREADS && !started) {
-        started = true;
-        void start();
-      }
-      await yieldTurn(); // in which the threads' answers come
-    },
-    async digest(length: number): Promise<Uint8Array> {
-      await Promise.all(atWork);
-      return join.digest(length);
-    },
-    close() {
-      closed = true;
-      releaseKernelThreads(seats.map(({ thread }) => thread));
+      return chainingValue;
     },
   };
 }

@@ -3,6 +3,7 @@
  * compiled module, so it needs no file and no bundler knows of it.
  */
 
+import { CryptoError } from "../errors.ts";
 import { startThread, type ThreadPort } from "../threads.ts";
 import { INPUT_CHUNKS, KERNEL_OFFSETS, type KernelFunctions } from "./kernel.ts";
 
@@ -10,7 +11,15 @@ import { INPUT_CHUNKS, KERNEL_OFFSETS, type KernelFunctions } from "./kernel.ts"
 type Question =
   | { readonly start: { module: WebAssembly.Module; offsets: typeof KERNEL_OFFSETS; pieceChunks: number } }
   | { readonly search: { key: Uint8Array; high: number; start: number; groups: number; limit: number } }
-  | { readonly subtree: { buffer: ArrayBuffer; length: number; base: number } };
+  | { readonly subtree: { buffer: ArrayBuffer; length: number; base: number } }
+  | { readonly subtreeOfFile: { fd: number; position: number; length: number; base: number } };
+
+/** What a thread answers where a file could not be read: what is left of an error on the way between threads. */
+interface ReadFailure {
+  readonly message: string;
+  /** The system's name of the error; undefined where the file ended too early. */
+  readonly code: string | undefined;
+}
 
 /** A subtree's chaining value, 32 bytes, and the buffer that it was in. */
 export interface HashedSubtree {
@@ -27,6 +36,12 @@ export interface KernelThread {
    * to the thread and comes back.
    */
   subtree(buffer: ArrayBuffer, length: number, base: number): Promise<HashedSubtree>;
+  /**
+   * The same of `length` bytes of an open file, which the thread reads itself.
+   *
+   * @throws the system's error, or CryptoError `unavailable` when the file ends too early.
+   */
+  subtreeOfFile(fd: number, position: number, length: number, base: number): Promise<Uint8Array>;
   /** Whether it can still be asked. */
   alive(): boolean;
   close(): void;
@@ -87,9 +102,19 @@ async function startKernelThread(module: WebAssembly.Module): Promise<KernelThre
       (await ask({ search: { key, high, start, groups, limit } })) as number,
     subtree: async (buffer, length, base) =>
       (await ask({ subtree: { buffer, length, base } }, [buffer])) as HashedSubtree,
+    async subtreeOfFile(fd, position, length, base) {
+      const answer = await ask({ subtreeOfFile: { fd, position, length, base } });
+      if (answer instanceof Uint8Array) return answer;
+      throw readError(answer as ReadFailure);
+    },
     alive: () => thread.alive(),
     close: () => thread.close(),
   };
+}
+
+function readError({ message, code }: ReadFailure): Error {
+  if (code === undefined) return new CryptoError("unavailable", message);
+  return Object.assign(new Error(message), { code, syscall: "read" });
 }
 
 /** Runs in the thread, as text: it may refer to nothing outside of itself. */
@@ -102,6 +127,24 @@ function kernelThread(): void {
   let memory: Uint8Array;
   let offsets: typeof KERNEL_OFFSETS;
   let pieceChunks: number;
+
+  /** Hashes a subtree whose pieces are put into the input one after the other. */
+  const hashSubtree = (length: number, base: number, put: (offset: number, length: number) => void) => {
+    const pieceLength = pieceChunks * CHUNK_LENGTH;
+    let [index, depth, offset] = [0, 0, 0];
+    try {
+      for (; length - offset > pieceLength; offset += pieceLength) {
+        put(offset, pieceLength);
+        depth = kernel.absorb(pieceChunks, 0, index, base, depth);
+        index += pieceChunks;
+      }
+      put(offset, length - offset);
+      kernel.finish(length - offset, 0, index, base, depth, 0);
+      return memory.slice(offsets.out, offsets.out + CV_LENGTH);
+    } finally {
+      memory.fill(0, offsets.input, offsets.input + pieceLength);
+    }
+  };
 
   const answers = {
     start(given: { module: WebAssembly.Module; offsets: typeof KERNEL_OFFSETS; pieceChunks: number }) {
@@ -117,25 +160,45 @@ function kernelThread(): void {
       memory.fill(0, offsets.key, offsets.key + given.key.length);
     },
     subtree({ buffer, length, base }: { buffer: ArrayBuffer; length: number; base: number }) {
-      const data = new Uint8Array(buffer, 0, length);
-      const pieceLength = pieceChunks * CHUNK_LENGTH;
-      let [index, depth, offset] = [0, 0, 0];
-      for (; length - offset > pieceLength; offset += pieceLength) {
-        memory.set(data.subarray(offset, offset + pieceLength), offsets.input);
-        depth = kernel.absorb(pieceChunks, 0, index, base, depth);
-        index += pieceChunks;
-      }
-      memory.set(data.subarray(offset), offsets.input);
-      kernel.finish(length - offset, 0, index, base, depth, 0);
-      const chainingValue = memory.slice(offsets.out, offsets.out + CV_LENGTH);
-      memory.fill(0, offsets.input, offsets.input + pieceLength);
+      const data = new Uint8Array(buffer);
+      const chainingValue = hashSubtree(length, base, (offset, length) =>
+        memory.set(data.subarray(offset, offset + length), offsets.input),
+      );
       port.postMessage({ chainingValue, buffer }, [buffer]);
+    },
+    subtreeOfFile({
+      fd,
+      position,
+      length,
+      base,
+    }: {
+      fd: number;
+      position: number;
+      length: number;
+      base: number;
+    }) {
+      const { readSync } = globalThis.process.getBuiltinModule("node:fs");
+      try {
+        const chainingValue = hashSubtree(length, base, (offset, length) => {
+          for (let filled = 0; filled < length; ) {
+            const at = position + offset + filled;
+            const read = readSync(fd, memory, offsets.input + filled, length - filled, at);
+            if (read === 0) throw new Error("the file became shorter while it was hashed");
+            filled += read;
+          }
+        });
+        port.postMessage(chainingValue);
+      } catch (error) {
+        const { message, code } = error as NodeJS.ErrnoException;
+        port.postMessage({ message, code });
+      }
     },
   };
   port.onmessage = ({ data }) => {
     const question = data as Question;
     if ("start" in question) answers.start(question.start);
     else if ("search" in question) answers.search(question.search);
-    else answers.subtree(question.subtree);
+    else if ("subtree" in question) answers.subtree(question.subtree);
+    else answers.subtreeOfFile(question.subtreeOfFile);
   };
 }
