@@ -147,6 +147,15 @@ export const OPTIONS = {
     MAX_FIRST_CONTACTS_PER_DAY,
     MAX_RATE,
   ),
+  "deliveries-per-second": count(
+    "shares taken per second from one source prefix, and from one sender's domain",
+    1_000,
+    MAX_RATE,
+  ),
+  // A burst of 16 full batches.
+  "delivery-burst": count("shares taken at once from one of these", 4_096, MAX_RATE),
+  "recipient-deliveries-per-second": count("shares taken per second for one recipient", 200, MAX_RATE),
+  "recipient-delivery-burst": count("shares taken at once for one recipient", 2_048, MAX_RATE),
   "allow-network": many("CIDR", parseCidr, {
     help: "network beside the public ones in which other nodes may lie",
     example: "10.1.0.0/16",

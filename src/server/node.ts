@@ -240,6 +240,7 @@ async function openDatabase(url: string): Promise<Storage> {
 
 function budgetRates(limits: NodeLimits): Record<BudgetName, BudgetRate> {
   const attempts = limits.loginAttemptsPerMinute;
+  const deliveries = { perSecond: limits.deliveriesPerSecond, burst: limits.deliveryBurst };
   return {
     lookup: { perSecond: limits.lookupsPerSecond, burst: limits.lookupBurst },
     login: perMinute(attempts),
@@ -248,10 +249,13 @@ function budgetRates(limits: NodeLimits): Record<BudgetName, BudgetRate> {
     creation: perMinute(attempts),
     send: { perSecond: limits.sendsPerSecond, burst: limits.sendBurst },
     account: { perSecond: limits.accountChangesPerSecond, burst: limits.accountChangeBurst },
-    // A burst of 16 full batches. A failed signature costs many points, and takes what is left.
-    "delivery-source": { perSecond: 1_000, burst: 4_096, drains: true },
-    "delivery-recipient": { perSecond: 200, burst: 2_048 },
-    "delivery-sender-domain": { perSecond: 1_000, burst: 4_096 },
+    // A failed signature costs many points, and takes what is left.
+    "delivery-source": { ...deliveries, drains: true },
+    "delivery-recipient": {
+      perSecond: limits.recipientDeliveriesPerSecond,
+      burst: limits.recipientDeliveryBurst,
+    },
+    "delivery-sender-domain": deliveries,
   };
 }
 

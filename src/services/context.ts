@@ -42,6 +42,12 @@ export interface NodeLimits {
   readonly maxAccountBytes: number;
   readonly maxContacts: number;
   readonly maxFirstContactsPerDay: number;
+  /** Envelopes that are delivered per second from one source prefix, and from one sender domain. */
+  readonly deliveriesPerSecond: number;
+  readonly deliveryBurst: number;
+  /** Envelopes that are delivered per second to one recipient. */
+  readonly recipientDeliveriesPerSecond: number;
+  readonly recipientDeliveryBurst: number;
 }
 
 /** What all services share. */

@@ -124,6 +124,10 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     maxContacts: 10_000,
     maxAccountBytes: 10 * 1024 * 1024,
     maxFirstContactsPerDay: 20,
+    deliveriesPerSecond: 1_000,
+    deliveryBurst: 1_000,
+    recipientDeliveriesPerSecond: 1_000,
+    recipientDeliveryBurst: 1_000,
     ...options.limits,
   };
   const perMinute = (points: number) => ({ perSecond: points / 60, burst: points });
