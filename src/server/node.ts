@@ -58,6 +58,8 @@ export interface NodeOverrides {
   /** An open database, which the node then closes. */
   readonly storage?: Storage;
   readonly timeouts?: Partial<ListenerTimeouts>;
+  /** Puts services on the router, in place of the node's own. */
+  readonly register?: typeof registerServices;
 }
 
 type BudgetName = Budget | DeliveryBudget;
@@ -162,7 +164,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   handle = createHttpHandler({
     rpc: createRpcDispatcher({
       ...incoming,
-      register: (router) => registerServices(router, context),
+      register: (router) => (overrides.register ?? registerServices)(router, context),
       // At the root too, for gRPC clients, which know no prefix.
       prefixes: [...new Set(["", ...prefixes])],
       largeServices: new Set(["keypears.v1.FederationService"]),
