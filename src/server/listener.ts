@@ -47,12 +47,22 @@ export interface ListenerTimeouts {
   readonly closeMs: number;
 }
 
+/** Where connections come from that another process has accepted. */
+export interface ConnectionSource {
+  /** The other process's. */
+  readonly address: { readonly host: string; readonly port: number };
+  /** Hands over every connection from now on. Nothing was read from it. */
+  open(receive: (socket: Socket) => void): void;
+}
+
 /** What a listener needs. */
 export interface ListenerOptions {
   /** Host name or IP address, without brackets. */
   readonly host: string;
   /** TCP port; 0 takes a free one. */
   readonly port: number;
+  /** In place of a port of its own. */
+  readonly source?: ConnectionSource | undefined;
   /** Turns TLS on. */
   readonly certificate?: Certificate | undefined;
   readonly handler: (request: Request, response: Response) => void;
@@ -113,19 +123,23 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
       : securePort(timeouts, requests, options.log, options.certificate);
 
   const sockets = new Set<Socket>();
+  let noneLeft = () => {};
   port.server.on("connection", (socket: Socket) => {
     sockets.add(socket);
-    socket.once("close", () => sockets.delete(socket));
+    socket.once("close", () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) noneLeft();
+    });
   });
-  await opened(port.server, options.host, options.port);
+  const address = options.source
+    ? receiveFrom(options.source, port.server)
+    : await opened(port.server, options.host, options.port);
   // Out of file descriptors, for one: the connection is lost, the listener goes on.
   port.server.on("error", (error) => options.log.error({ err: error }, "a connection could not be accepted"));
-  const address = port.server.address();
-  if (address === null || typeof address === "string") throw new Error("the listener has no TCP address");
 
   let closed: Promise<void> | undefined;
   return {
-    address: { host: address.address, port: address.port },
+    address,
     replaceCertificate: port.replaceCertificate,
     close() {
       closed ??= close();
@@ -134,7 +148,11 @@ export async function listen(options: ListenerOptions): Promise<Listener> {
   };
 
   async function close(): Promise<void> {
-    const ended = new Promise<void>((resolve) => port.server.close(() => resolve()));
+    port.server.close();
+    const ended = new Promise<void>((resolve) => {
+      noneLeft = resolve;
+      if (sockets.size === 0) resolve();
+    });
     requests.stopKeepingAlive();
     port.endIdle();
     // A connection becomes idle in more ways than there are events for: an answer is out, the rest of a body is read.
@@ -171,6 +189,7 @@ function cleartextPort(timeouts: ListenerTimeouts, requests: Requests, log: Logg
   const undecided = new Set<Socket>();
 
   const server = createNetServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    socket.allowHalfOpen = true; // which one that another process accepted is not
     undecided.add(socket);
     sniff(socket, timeouts.firstBytesMs, log, (version) => {
       undecided.delete(socket);
@@ -340,12 +359,32 @@ function endConnectionWith(response: Response): void {
   if (!("stream" in response) && !response.headersSent) response.setHeader("Connection", "close");
 }
 
-function opened(server: Server, host: string, port: number): Promise<void> {
+/** Has a server treat what another process accepted as if it had itself. */
+function receiveFrom(source: ConnectionSource, server: Server): ConnectionSource["address"] {
+  // Node starts the clocks of a server that speaks HTTP/1.1 when it listens, which this one never does.
+  server.emit("listening");
+  source.open((socket) => server.emit("connection", socket));
+  return source.address;
+}
+
+/**
+ * Has a server listen.
+ *
+ * @returns where it does.
+ * @throws the system's error (EADDRINUSE, EACCES …) when the port cannot be had.
+ */
+export function opened(
+  server: Server,
+  host: string,
+  port: number,
+): Promise<{ readonly host: string; readonly port: number }> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port }, () => {
       server.off("error", reject);
-      resolve();
+      const address = server.address();
+      if (address === null || typeof address === "string") reject(new Error("the port has no TCP address"));
+      else resolve({ host: address.address, port: address.port });
     });
   });
 }
