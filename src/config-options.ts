@@ -3,6 +3,7 @@
  * `config.ts` puts a configuration together from it.
  */
 
+import { availableParallelism } from "node:os";
 import { parseResolveOption } from "./federation/development-resolution.ts";
 import { canonicalDomain } from "./protocol/domain.ts";
 import { parseCidr } from "./protocol/ip-policy.ts";
@@ -62,6 +63,7 @@ interface Words {
 const MIB = 1024 * 1024;
 const MAX_RATE = 1_000_000;
 const MAX_PORT = 65_535;
+const MAX_WORKERS = 256;
 const DEFAULT_LISTEN: HostAndPort = { host: "127.0.0.1", port: 4273 };
 
 /** All options, in the order of help. */
@@ -82,6 +84,14 @@ export const OPTIONS = {
       fallback: "127.0.0.1:4273",
     }),
     default: DEFAULT_LISTEN,
+  },
+  workers: {
+    ...one("N", parseWorkers, {
+      help: "processes that share the port and the database; auto is one for each core",
+      example: "4",
+      fallback: "1",
+    }),
+    default: 1,
   },
   "tls-cert": one("FILE", nonEmpty, {
     help: "certificate chain in PEM; without it the node speaks cleartext, for a proxy in front of it",
@@ -248,6 +258,11 @@ function parseSwitch(text: string): boolean {
 function nonEmpty(text: string): string {
   if (text === "") throw new OptionProblem("is empty");
   return text;
+}
+
+function parseWorkers(text: string): number {
+  if (text === "auto") return availableParallelism();
+  return wholeNumber(1, MAX_WORKERS)(text);
 }
 
 function parseHostAndPort(text: string): HostAndPort {

@@ -30,6 +30,8 @@ export interface NodeConfig {
   /** Where the node's methods live. Undefined under development if not given: it is known once the port is. */
   readonly apiUrl: string | undefined;
   readonly listen: HostAndPort;
+  /** Processes that share the port and the database. */
+  readonly workers: number;
   /** Paths of PEM files; undefined for cleartext. */
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   /** `sqlite:PATH` or `postgres://…`; may hold a password. */
@@ -112,6 +114,7 @@ export function loadConfig(sources: ConfigSources): NodeConfig {
     domains: [domain, ...moreDomains] as const,
     apiUrl: apiUrlOf(last("api-url"), domain, development),
     listen: value("listen"),
+    workers: value("workers"),
     tls: tlsFilesOf(last("tls-cert"), last("tls-key")),
     database:
       last("database") ?? `sqlite:${join(last("data-dir") ?? stateFolder(env, domain), "node.sqlite")}`,
@@ -245,12 +248,17 @@ function stateFolder(env: Readonly<Record<string, string | undefined>>, domain: 
 }
 
 function checkTogether(config: Omit<NodeConfig, "warnings">): void {
-  const { development, listen, resolve, limits } = config;
+  const { development, listen, resolve, limits, workers, database } = config;
   if (resolve.size > 0 && !development) {
     throw new ConfigError("--resolve: only for development, add --dev or leave it out");
   }
   if (development && !isLoopbackHost(listen.host)) {
     throw new ConfigError("--dev: only on a loopback listener, leave it out or --listen on 127.0.0.1:4273");
+  }
+  if (workers > 1 && database === "sqlite::memory:") {
+    throw new ConfigError(
+      "--workers: a database in memory is one process's own, name a file or leave it out",
+    );
   }
   if (limits.maxAnonymousRequestBytes > limits.maxRequestBytes) {
     throw new ConfigError("--max-anonymous-request-bytes: must not be above --max-request-bytes");

@@ -4,7 +4,7 @@
  */
 
 import { pino } from "pino";
-import type { LogFormat, LogLevel } from "../config.ts";
+import type { LogFormat, LogLevel, NodeConfig } from "../config.ts";
 import { type Logger, silentLogger } from "../logger.ts";
 
 /** Takes finished lines; standard error unless given. */
@@ -25,9 +25,22 @@ const SECRET_FIELDS = [
   "privateKey",
 ];
 
+/** Makes the logger that a configuration asks for, on standard error. `fields` stand in every line. */
+export function createNodeLogger(
+  { logLevel, logFormat }: Pick<NodeConfig, "logLevel" | "logFormat">,
+  fields?: Readonly<Record<string, unknown>>,
+): Promise<Logger> {
+  const format = logFormat ?? (process.stderr.isTTY ? "pretty" : "json");
+  return createLogger({ level: logLevel, format, fields });
+}
+
 /** Makes a logger. */
 export async function createLogger(
-  options: { readonly level: LogLevel; readonly format: LogFormat },
+  options: {
+    readonly level: LogLevel;
+    readonly format: LogFormat;
+    readonly fields?: Readonly<Record<string, unknown>> | undefined;
+  },
   destination: LogDestination = pino.destination({ fd: STANDARD_ERROR, sync: true }),
 ): Promise<Logger> {
   if (options.level === "silent") return silentLogger;
@@ -35,7 +48,7 @@ export async function createLogger(
   const logger: Logger = pino(
     {
       level: options.level,
-      base: null,
+      base: options.fields ?? null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       redact: { paths, censor: "[redacted]" },

@@ -11,7 +11,7 @@ import { cryptoReport } from "../crypto/select.ts";
 import type { AddressLookup } from "../federation/connection-policy.ts";
 import type { DeliveryBudget } from "../federation/inbound.ts";
 import { createFederation } from "../federation/index.ts";
-import { noHints } from "../hints.ts";
+import { type Hints, noHints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import { parseApiUrl } from "../protocol/api-url.ts";
 import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
@@ -26,8 +26,15 @@ import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
 import { identifyCaller } from "./caller.ts";
 import { createHttpHandler } from "./http.ts";
-import { type Certificate, type ListenerTimeouts, listen, type Request, type Response } from "./listener.ts";
-import { createLogger } from "./logging.ts";
+import {
+  type Certificate,
+  type ConnectionSource,
+  type ListenerTimeouts,
+  listen,
+  type Request,
+  type Response,
+} from "./listener.ts";
+import { createNodeLogger } from "./logging.ts";
 import { createBodyMemory } from "./request-body.ts";
 import { respondError } from "./respond.ts";
 import { createRpcDispatcher } from "./rpc/dispatcher.ts";
@@ -57,6 +64,13 @@ export interface NodeOverrides {
   readonly trustedCertificates?: readonly string[];
   /** An open database, which the node then closes. */
   readonly storage?: Storage;
+  /** To and from the processes that share the database, which the node then closes. */
+  readonly hints?: Hints;
+  /** Where its connections come from, in place of a port of its own at `listen`. */
+  readonly source?: ConnectionSource;
+  /** Whether it deletes what has expired; true if left out. One of several processes is enough. */
+  readonly maintains?: boolean;
+  readonly watchPollMs?: number;
   readonly timeouts?: Partial<ListenerTimeouts>;
   /** Puts services on the router, in place of the node's own. */
   readonly register?: typeof registerServices;
@@ -80,8 +94,7 @@ const MAX_HELD_REQUESTS = 64;
  */
 export async function createNode(config: NodeConfig, overrides: NodeOverrides = {}): Promise<Node> {
   const clock = overrides.clock ?? systemClock;
-  const log =
-    overrides.logger ?? (await createLogger({ level: config.logLevel, format: logFormatOf(config) }));
+  const log = overrides.logger ?? (await createNodeLogger(config));
   for (const warning of config.warnings) log.warn({}, warning);
 
   await using parts = new AsyncDisposableStack();
@@ -91,8 +104,9 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
 
   const stopping = new AbortController();
   const domains: ReadonlySet<string> = new Set(config.domains);
-  const events = createAccountEvents();
-  const hints = noHints();
+  const hints = overrides.hints ?? noHints();
+  parts.defer(() => hints.close());
+  const events = createAccountEvents(hints);
   const budgets = createBudgets<BudgetName>(budgetRates(config.limits), clock);
 
   const federation = createFederation({
@@ -133,7 +147,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
     familiarPrefixes: createFamiliarPrefixes(),
-    watchPollMs: WATCH_POLL_MS,
+    watchPollMs: overrides.watchPollMs ?? WATCH_POLL_MS,
     watchKeepAliveMs: WATCH_KEEP_ALIVE_MS,
     shutdown: stopping.signal,
   };
@@ -141,6 +155,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   let handle = refuseWhileStarting;
   const listener = await listen({
     ...config.listen,
+    source: overrides.source,
     certificate,
     handler: (request, response) => handle(request, response),
     log,
@@ -182,8 +197,10 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   });
 
   federation.outbox.start();
-  const maintenance = startMaintenance(storage, clock, log);
-  parts.defer(() => maintenance.close());
+  if (overrides.maintains !== false) {
+    const maintenance = startMaintenance(storage, clock, log);
+    parts.defer(() => maintenance.close());
+  }
   logCryptoTiers(log);
   log.info(
     { domains: config.domains, ...listener.address, apiUrl, tls: certificate !== undefined },
@@ -217,10 +234,6 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   }
 }
 
-function logFormatOf(config: NodeConfig): "json" | "pretty" {
-  return config.logFormat ?? (process.stderr.isTTY ? "pretty" : "json");
-}
-
 async function readCertificate({ certFile, keyFile }: NonNullable<NodeConfig["tls"]>): Promise<Certificate> {
   return { cert: await readPem("--tls-cert", certFile), key: await readPem("--tls-key", keyFile) };
 }
@@ -234,7 +247,8 @@ async function readPem(option: string, path: string): Promise<string> {
   }
 }
 
-async function openDatabase(url: string): Promise<Storage> {
+/** Opens a node's database, whose folder is made if there is none, and brings its tables up to date. @throws StorageError */
+export async function openDatabase(url: string): Promise<Storage> {
   const path = /^sqlite:(?!:)(.+)$/.exec(url)?.[1];
   if (path !== undefined) await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return openStorage({ url });

@@ -1,7 +1,9 @@
 /**
- * What happens to accounts, told to the streams that watch them within this process. An event is a hint: whoever misses one
- * finds the news in the database at the next poll.
+ * What happens to accounts, told to the streams that watch them: in this process at once, in the others that share the
+ * database by way of hints. An event is a hint itself: whoever misses one finds the news in the database at the next poll.
  */
+
+import { type Hints, noHints } from "../hints.ts";
 
 /** Something that a stream of an account wants to know at once. */
 export type AccountEvent =
@@ -11,18 +13,29 @@ export type AccountEvent =
 
 /** A hub of events by account. */
 export interface AccountEvents {
-  /** Tells everyone who listens to the account. */
+  /** Tells everyone who listens to the account, here and elsewhere. */
   emit(accountId: number, event: AccountEvent): void;
   /** Listens to an account until the returned function is called. */
   listen(accountId: number, listener: (event: AccountEvent) => void): () => void;
 }
 
-/** Makes a hub. */
-export function createAccountEvents(): AccountEvents {
+/** Makes a hub that hears what happens elsewhere, and tells it, for as long as the hints are open. */
+export function createAccountEvents(hints: Hints = noHints()): AccountEvents {
   const listeners = new Map<number, Set<(event: AccountEvent) => void>>();
+
+  function tell(accountId: number, event: AccountEvent): void {
+    for (const listener of listeners.get(accountId) ?? []) listener(event);
+  }
+
+  // What comes from elsewhere goes no further than this process, or it would never end.
+  hints.listen((hint) => {
+    if ("accountId" in hint) tell(hint.accountId, hint);
+  });
   return {
     emit(accountId, event) {
-      for (const listener of listeners.get(accountId) ?? []) listener(event);
+      tell(accountId, event);
+      // Nobody waits for it: a stream elsewhere that hears it late has lost nothing.
+      void hints.send({ ...event, accountId });
     },
     listen(accountId, listener) {
       const ofAccount = listeners.get(accountId) ?? new Set();
