@@ -21,6 +21,7 @@ import { createAccountEvents } from "../services/events.ts";
 import { createFamiliarPrefixes } from "../services/familiar-prefixes.ts";
 import { hashData, spendHash } from "../services/hashing.ts";
 import { registerServices } from "../services/index.ts";
+import { createKeySetAnswers } from "../services/key-set-answers.ts";
 import { openStorage, type Storage } from "../storage/open.ts";
 import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
@@ -147,6 +148,12 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
     familiarPrefixes: createFamiliarPrefixes(),
+    keySetAnswers: createKeySetAnswers({
+      keySets: storage.keySets,
+      clock,
+      hints,
+      firstContactDifficulty: config.firstContactDifficulty,
+    }),
     watchPollMs: overrides.watchPollMs ?? WATCH_POLL_MS,
     watchKeepAliveMs: WATCH_KEEP_ALIVE_MS,
     shutdown: stopping.signal,

@@ -33,7 +33,7 @@ type Methods = Pick<ServiceImpl<typeof AccountService>, "getCreationChallenge" |
 
 /** Makes the methods that make accounts. */
 export function createAccountCreation(context: ServiceContext): Methods {
-  const { stores, clock } = context;
+  const { stores, clock, keySetAnswers } = context;
   let cachedSecret: Uint8Array | undefined;
 
   async function clusterSecret(): Promise<Uint8Array> {
@@ -105,6 +105,8 @@ export function createAccountCreation(context: ServiceContext): Methods {
       });
       switch (created.kind) {
         case "created":
+          // Nobody may still be told that there is no such account, not even together with who asked before.
+          await keySetAnswers.changed(canonical);
           return {
             sessionToken: token,
             session: sessionMessage({ ...session, lastUsedAt: now }, session.id),

@@ -20,7 +20,7 @@ type PasswordChange = Awaited<ReturnType<AccountStore["changePassword"]>>;
 
 /** Makes the service. */
 export function createAccountService(context: ServiceContext): ServiceImpl<typeof AccountService> {
-  const { stores, clock, events } = context;
+  const { stores, clock, events, keySetAnswers } = context;
 
   function endStreams(accountId: number, sessionIds: readonly string[]): void {
     for (const sessionId of sessionIds) events.emit(accountId, { kind: "session-ended", sessionId });
@@ -73,7 +73,10 @@ export function createAccountService(context: ServiceContext): ServiceImpl<typeo
     async deleteAccount(request, call) {
       const { account } = requireSession(call);
       await confirmLoginKey(context, call, account, request.loginKey);
-      endStreams(account.id, await stores.accounts.delete(account.id, clock()));
+      const ended = await stores.accounts
+        .delete(account.id, clock())
+        .finally(() => keySetAnswers.changed(account.address)); // also if it failed: perhaps after the commit
+      endStreams(account.id, ended);
       return {};
     },
   };

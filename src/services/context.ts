@@ -18,6 +18,7 @@ import type { AccountRecord, SessionRecord, Stores } from "../storage/stores.ts"
 import { serviceError } from "./errors.ts";
 import type { AccountEvents } from "./events.ts";
 import type { FamiliarPrefixes } from "./familiar-prefixes.ts";
+import type { KeySetAnswers } from "./key-set-answers.ts";
 
 /** Limits that an operator may set (docs/protocol.md, section 10). */
 export interface NodeLimits {
@@ -80,6 +81,8 @@ export interface ServiceContext {
   /** Throws as `spend` would for one point, and takes none. */
   readonly requireBudget: (budget: Budget, key: string) => Promise<void>;
   readonly familiarPrefixes: FamiliarPrefixes;
+  /** Has to be told whenever the key sets of an address change. */
+  readonly keySetAnswers: KeySetAnswers;
   /** How often a stream looks for news that no event announced, and sends a message that keeps it alive. */
   readonly watchPollMs: number;
   readonly watchKeepAliveMs: number;

@@ -21,8 +21,11 @@ export interface EncodedAnswer {
   readonly cacheControl: string;
 }
 
-/** A method that answers in bytes. */
-export type EncodedMethod<Request> = (request: Request, call: HandlerContext) => Promise<EncodedAnswer>;
+/** A method that answers in bytes: at once where nothing has to be waited for. */
+export type EncodedMethod<Request> = (
+  request: Request,
+  call: HandlerContext,
+) => EncodedAnswer | Promise<EncodedAnswer>;
 
 /** An implementation of a method in which the server finds the bytes. */
 export interface AnsweredInBytes<Request, Response> {

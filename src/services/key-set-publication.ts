@@ -23,7 +23,7 @@ type Publication = Awaited<ReturnType<KeySetStore["publish"]>>;
 export function createKeySetPublication(
   context: ServiceContext,
 ): MethodImpl<typeof KeySetService.method.publishKeySet> {
-  const { stores, clock, limits } = context;
+  const { stores, clock, limits, keySetAnswers } = context;
 
   async function requireRoom(account: AccountRecord, now: number): Promise<void> {
     if (account.activeKeyNumber >= limits.maxKeySets) {
@@ -63,7 +63,11 @@ export function createKeySetPublication(
     const key = requestKey(KeySetService.method.publishKeySet, request, ["loginKey"]);
     const now = clock();
     const earlier = await stores.accounts.earlierResult(account.id, key, now);
-    if (earlier !== undefined) return answer(earlier as Publication);
+    if (earlier !== undefined) {
+      // The first run may have been cut off before it could tell anyone.
+      await keySetAnswers.changed(account.address);
+      return answer(earlier as Publication);
+    }
 
     const { activeKeyNumber: activeNumber } = account;
     if (request.expectedActiveNumber !== activeNumber) throw activeNumberChanged(activeNumber);
@@ -72,20 +76,22 @@ export function createKeySetPublication(
     const keySet = newKeySetField(request.keySet, account.address, activeNumber + 1, now);
     await requireSuccession(keySet, request.loginKey, account, call);
 
-    const result = await stores.keySets.publish({
-      accountId: account.id,
-      expectedActiveNumber: activeNumber,
-      keySet: keySet.record,
-      sealedKeys,
-      now,
-      notice: {
-        kind: isReset(keySet.record) ? AccountNoticeKind.KEYS_RESET : AccountNoticeKind.KEYS_ROTATED,
-        createdAt: now,
-        deviceName: session.deviceName,
-        keySetNumber: keySet.record.number,
-      },
-      request: key,
-    });
+    const result = await stores.keySets
+      .publish({
+        accountId: account.id,
+        expectedActiveNumber: activeNumber,
+        keySet: keySet.record,
+        sealedKeys,
+        now,
+        notice: {
+          kind: isReset(keySet.record) ? AccountNoticeKind.KEYS_RESET : AccountNoticeKind.KEYS_ROTATED,
+          createdAt: now,
+          deviceName: session.deviceName,
+          keySetNumber: keySet.record.number,
+        },
+        request: key,
+      })
+      .finally(() => keySetAnswers.changed(account.address)); // also if it failed: perhaps after the commit
     if (result.kind === "published") context.events.emit(account.id, { kind: "notice" });
     return answer(result);
   };

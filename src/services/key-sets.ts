@@ -1,50 +1,60 @@
 /**
  * KeySetService (docs/protocol.md, section 3): look-ups, open to everyone from everywhere, and publication. Key sets are
- * stored as they were verified, so that an answer needs no cryptography.
+ * stored as they were verified, so that an answer needs no cryptography; and look-ups are answered in bytes, which are kept.
  */
 
-import type { MessageInitShape } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import { type KeySetView, KeySetViewSchema } from "../../gen/keypears/v1/key_set_pb.ts";
 import {
-  KeySetView,
-  KeySetViewSchema,
-  type PublishedKeySetSchema,
-} from "../../gen/keypears/v1/key_set_pb.ts";
-import type {
-  GetKeySetRequest,
-  KeySetLookup,
+  type BatchGetKeySetsRequest,
+  BatchGetKeySetsResponseSchema,
+  type GetKeySetRequest,
+  GetKeySetResponseSchema,
+  type KeySetLookup,
   KeySetResultSchema,
-  KeySetService,
+  type KeySetService,
 } from "../../gen/keypears/v1/key_set_service_pb.ts";
+import { concat } from "../crypto/index.ts";
 import { MAX_KEY_SET_NUMBER } from "../protocol/limits.ts";
-import type { KeySetRecord } from "../storage/stores.ts";
 import { callerKey, type ServiceContext } from "./context.ts";
+import { answeredInBytes, type EncodedAnswer } from "./encoded-answer.ts";
+import { encodedMessage } from "./encoded-message.ts";
 import { fieldError, reasonOf, serviceError } from "./errors.ts";
 import { enumField, hostedAddressField } from "./fields.ts";
+import { KEY_SET_CACHE_CONTROL, publishedKeySet } from "./key-set-answers.ts";
 import { createKeySetPublication } from "./key-set-publication.ts";
 import { pageNumber, pageSizeOf, pageToken } from "./page.ts";
 
 const MAX_PAGE_SIZE = 50;
 const DEFAULT_PAGE_SIZE = 20;
 
-type PublishedKeySetInit = MessageInitShape<typeof PublishedKeySetSchema>;
-
 /** Makes the service. */
 export function createKeySetService(context: ServiceContext): ServiceImpl<typeof KeySetService> {
-  const { stores, limits } = context;
+  const { stores, limits, keySetAnswers, firstContactDifficulty } = context;
 
   /** Looks one set up, with the request's fields found under `prefix`. */
-  async function lookUp(
+  function lookUp(
     lookup: GetKeySetRequest | KeySetLookup,
     view: KeySetView,
     prefix = "",
-  ): Promise<PublishedKeySetInit> {
+  ): EncodedAnswer | Promise<EncodedAnswer> {
+    // Most callers spell an address as it is kept, and what is kept needs no check.
+    return keySetAnswers.known(lookup.address, lookup.number, view) ?? checkAndLookUp(lookup, view, prefix);
+  }
+
+  async function checkAndLookUp(
+    lookup: GetKeySetRequest | KeySetLookup,
+    view: KeySetView,
+    prefix: string,
+  ): Promise<EncodedAnswer> {
     numberField(`${prefix}number`, lookup.number);
     const { canonical } = hostedAddressField(`${prefix}address`, lookup.address, context);
-    const found = await stores.keySets.get(canonical, lookup.number);
+    const found = await keySetAnswers.find(canonical, lookup.number, view);
     switch (found.kind) {
       case "found":
-        return published(found.keySet, found, view);
+        return found.answer;
       case "address-unknown":
         throw addressUnknown(canonical);
       case "number-unknown": {
@@ -55,21 +65,6 @@ export function createKeySetService(context: ServiceContext): ServiceImpl<typeof
     }
   }
 
-  function published(
-    keySet: KeySetRecord,
-    about: { readonly activeNumber: number; readonly supersededAt: number; readonly revoked: boolean },
-    view: KeySetView,
-  ): PublishedKeySetInit {
-    const { body, selfSignature, continuitySignature } = keySet;
-    return {
-      keySet: view === KeySetView.BODY ? { body } : { body, selfSignature, continuitySignature },
-      activeNumber: about.activeNumber,
-      firstContactDifficulty: context.firstContactDifficulty,
-      supersededAt: BigInt(about.supersededAt),
-      revoked: about.revoked,
-    };
-  }
-
   /** Whoever has no session draws from the budget of where the request comes from. */
   async function spendLookups(call: HandlerContext, count: number): Promise<void> {
     const { session, sourcePrefix } = call.values.get(callerKey);
@@ -78,21 +73,24 @@ export function createKeySetService(context: ServiceContext): ServiceImpl<typeof
   }
 
   return {
-    async getKeySet(request, call) {
+    getKeySet: answeredInBytes(GetKeySetResponseSchema, async (request: GetKeySetRequest, call) => {
       enumField("view", request.view, KeySetViewSchema);
       await spendLookups(call, 1);
-      return { published: await lookUp(request, request.view) };
-    },
+      return lookUp(request, request.view);
+    }),
 
-    async batchGetKeySets({ lookups, view }, call) {
-      enumField("view", view, KeySetViewSchema);
-      if (lookups.length > limits.maxBatchLookups) {
-        throw fieldError("lookups", `must be at most ${limits.maxBatchLookups}`);
-      }
-      await spendLookups(call, lookups.length);
-      const settled = lookups.map((lookup, index) => settle(lookUp(lookup, view, `lookups[${index}].`)));
-      return { results: await Promise.all(settled) };
-    },
+    batchGetKeySets: answeredInBytes(
+      BatchGetKeySetsResponseSchema,
+      async ({ lookups, view }: BatchGetKeySetsRequest, call) => {
+        enumField("view", view, KeySetViewSchema);
+        if (lookups.length > limits.maxBatchLookups) {
+          throw fieldError("lookups", `must be at most ${limits.maxBatchLookups}`);
+        }
+        await spendLookups(call, lookups.length);
+        const settled = lookups.map((lookup, index) => settle(lookUp(lookup, view, `lookups[${index}].`)));
+        return batchAnswer(await Promise.all(settled));
+      },
+    ),
 
     async listKeySets(request, call) {
       const { view, afterNumber } = request;
@@ -114,7 +112,8 @@ export function createKeySetService(context: ServiceContext): ServiceImpl<typeof
           const successor = keySets[index + 1] ?? next;
           const supersededAt = successor?.createdAt ?? 0;
           const revoked = successor?.revokesPrevious ?? false;
-          return published(keySet, { activeNumber, supersededAt, revoked }, view);
+          const state = { activeNumber, firstContactDifficulty, supersededAt, revoked };
+          return publishedKeySet(keySet, state, view);
         }),
         nextPageToken: next && last ? pageToken(list, String(last.number)) : "",
       };
@@ -124,18 +123,36 @@ export function createKeySetService(context: ServiceContext): ServiceImpl<typeof
   };
 }
 
-/** One look-up's own success or failure. What failed for another cause than the look-up's own fails the whole call. */
-async function settle(
-  lookup: Promise<PublishedKeySetInit>,
-): Promise<MessageInitShape<typeof KeySetResultSchema>> {
+/**
+ * One look-up's own success or failure, an encoded KeySetResult. What failed for another cause than the look-up's own fails
+ * the whole call.
+ */
+async function settle(lookup: EncodedAnswer | Promise<EncodedAnswer>): Promise<Uint8Array> {
   try {
-    return { result: { case: "published", value: await lookup } };
+    // A GetKeySetResponse with a set is a KeySetResult with that set: in both it is field 1.
+    return (await lookup).bytes("proto");
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     const reason = reasonOf(error);
     if (reason === undefined) throw error;
-    return { result: { case: "error", value: { reason, message: error.rawMessage } } };
+    const result = { case: "error", value: { reason, message: error.rawMessage } } as const;
+    return toBinary(KeySetResultSchema, create(KeySetResultSchema, { result }));
   }
+}
+
+/** A BatchGetKeySetsResponse of encoded results. */
+function batchAnswer(results: readonly Uint8Array[]): EncodedAnswer {
+  const { number } = BatchGetKeySetsResponseSchema.field.results;
+  // The writer makes the heads alone: a megabyte of sets would make it grow step by step.
+  const writer = new BinaryWriter();
+  const parts = results.flatMap((result) => [
+    writer.tag(number, WireType.LengthDelimited).uint32(result.length).finish(),
+    result,
+  ]);
+  return encodedMessage(BatchGetKeySetsResponseSchema, concat(...parts), {
+    cacheControl: KEY_SET_CACHE_CONTROL,
+    compressible: ["json"],
+  });
 }
 
 function numberField(field: string, number: number): void {

@@ -261,7 +261,7 @@ describe("the budget of look-ups", () => {
   });
 
   it("is charged for every set of a page", async () => {
-    const strict = await startNode({ limits: { lookupsPerSecond: 0.001, lookupBurst: 4 } });
+    const strict = await startNode({ limits: { lookupsPerSecond: 1, lookupBurst: 4 } });
     try {
       const person = await createPerson(strict, "alice@acme.test");
       const next = newSeeds();

@@ -38,6 +38,7 @@ import { serviceError, toConnectError } from "../../src/services/errors.ts";
 import { createAccountEvents } from "../../src/services/events.ts";
 import { createFamiliarPrefixes } from "../../src/services/familiar-prefixes.ts";
 import { registerServices } from "../../src/services/index.ts";
+import { createKeySetAnswers } from "../../src/services/key-set-answers.ts";
 import { authenticate } from "../../src/services/session-token.ts";
 import { openStorage, type Storage } from "../../src/storage/open.ts";
 
@@ -156,6 +157,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       return answer.published;
     },
   });
+  const hints = options.hints ?? noHints();
   const context: ServiceContext = {
     software: "keypears-node/0.0.0-test",
     clock,
@@ -192,10 +194,16 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       wakes += 1;
     },
     events,
-    hints: noHints(),
+    hints,
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
     familiarPrefixes: createFamiliarPrefixes(),
+    keySetAnswers: createKeySetAnswers({
+      keySets: options.stores?.keySets ?? storage.keySets,
+      clock,
+      hints,
+      firstContactDifficulty: options.firstContactDifficulty ?? 1,
+    }),
     watchPollMs: 25,
     watchKeepAliveMs: 10_000,
     shutdown: shutdown.signal,
