@@ -111,6 +111,10 @@ export const OPTIONS = {
     example: "sqlite:/var/lib/keypears/node.sqlite",
     fallback: "node.sqlite in the data folder",
   }),
+  "database-connections": count("connections to PostgreSQL that one process may hold", 10, 1_000),
+  "no-listen": toggle(
+    "do without LISTEN, for poolers that give sessions away and databases that have no such thing",
+  ),
   registration: one("open|closed", oneOf(["open", "closed"]), {
     help: "who may make an account: anyone who solves a stamp, or nobody",
     example: "open",

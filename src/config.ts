@@ -36,6 +36,10 @@ export interface NodeConfig {
   readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   /** `sqlite:PATH` or `postgres://…`; may hold a password. */
   readonly database: string;
+  /** Connections to PostgreSQL at most. */
+  readonly databaseConnections: number;
+  /** Whether news of other nodes on the same PostgreSQL arrive by LISTEN. */
+  readonly listensForHints: boolean;
   readonly registrationOpen: boolean;
   readonly creationDifficulty: number;
   readonly firstContactDifficulty: number;
@@ -118,6 +122,8 @@ export function loadConfig(sources: ConfigSources): NodeConfig {
     tls: tlsFilesOf(last("tls-cert"), last("tls-key")),
     database:
       last("database") ?? `sqlite:${join(last("data-dir") ?? stateFolder(env, domain), "node.sqlite")}`,
+    databaseConnections: value("database-connections"),
+    listensForHints: !value("no-listen"),
     registrationOpen: (last("registration") ?? (development ? "open" : "closed")) === "open",
     creationDifficulty: value("creation-difficulty"),
     firstContactDifficulty: value("first-contact-difficulty"),

@@ -41,3 +41,31 @@ export function noHints(): Hints {
     async close() {},
   };
 }
+
+/** The hints of a process that knows of others and has no road to them. */
+export function unheardHints(): Hints {
+  return { ...noHints(), connected: false };
+}
+
+/** Several roads as one, for a process that reaches some of the others on this one and some on that. */
+export function joinHints(...roads: readonly Hints[]): Hints {
+  const onAll = (subscribe: (road: Hints) => () => void) => {
+    const ends = roads.map(subscribe);
+    return () => {
+      for (const end of ends) end();
+    };
+  };
+  return {
+    async send(hint) {
+      await Promise.all(roads.map((road) => road.send(hint)));
+    },
+    listen: (listener) => onAll((road) => road.listen(listener)),
+    onGap: (listener) => onAll((road) => road.onGap(listener)),
+    get connected() {
+      return roads.every((road) => road.connected);
+    },
+    async close() {
+      await Promise.all(roads.map((road) => road.close()));
+    },
+  };
+}

@@ -11,7 +11,7 @@ import { cryptoReport } from "../crypto/select.ts";
 import type { AddressLookup } from "../federation/connection-policy.ts";
 import type { DeliveryBudget } from "../federation/inbound.ts";
 import { createFederation } from "../federation/index.ts";
-import { type Hints, noHints } from "../hints.ts";
+import { type Hints, joinHints, noHints, unheardHints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import { parseApiUrl } from "../protocol/api-url.ts";
 import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
@@ -100,12 +100,12 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
 
   await using parts = new AsyncDisposableStack();
   const certificate = config.tls && (await readCertificate(config.tls));
-  const storage = overrides.storage ?? (await openDatabase(config.database));
+  const storage = overrides.storage ?? (await openDatabase(config));
   parts.defer(() => storage.close());
 
   const stopping = new AbortController();
   const domains: ReadonlySet<string> = new Set(config.domains);
-  const hints = overrides.hints ?? noHints();
+  const hints = joinHints(overrides.hints ?? noHints(), await openHints(config, log));
   parts.defer(() => hints.close());
   const events = createAccountEvents(hints);
   const budgets = createBudgets<BudgetName>(budgetRates(config.limits), clock);
@@ -255,10 +255,19 @@ async function readPem(option: string, path: string): Promise<string> {
 }
 
 /** Opens a node's database, whose folder is made if there is none, and brings its tables up to date. @throws StorageError */
-export async function openDatabase(url: string): Promise<Storage> {
+export async function openDatabase(config: NodeConfig): Promise<Storage> {
+  const { database: url, databaseConnections: connections, listensForHints } = config;
   const path = /^sqlite:(?!:)(.+)$/.exec(url)?.[1];
   if (path !== undefined) await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  return openStorage({ url });
+  return openStorage({ url, connections, pooled: !listensForHints });
+}
+
+/** The road to other nodes on the same database, if it can have any. */
+async function openHints({ database, listensForHints }: NodeConfig, log: Logger): Promise<Hints> {
+  if (database.startsWith("sqlite:")) return noHints();
+  if (!listensForHints) return unheardHints();
+  const { createPostgresHints } = await import("../storage/postgres-hints.ts");
+  return createPostgresHints({ url: database, log });
 }
 
 function budgetRates(limits: NodeLimits): Record<BudgetName, BudgetRate> {

@@ -17,7 +17,7 @@ export type Queries = Kysely<Schema>;
 export interface Database {
   readonly dialect: Dialect;
   /**
-   * Runs queries that change nothing, outside of any write transaction.
+   * Runs queries that change nothing, outside of any write transaction. `work` may run more than once.
    *
    * @throws StorageError
    */

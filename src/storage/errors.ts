@@ -15,6 +15,7 @@
  * - `DATABASE_CONFIGURATION`: the URL, the folder, the permissions or the credentials are wrong.
  * - `DATABASE_FAILED`: anything else, which is a bug; `code` says what the driver called it.
  * - `ACCOUNT_GONE`: the account was deleted meanwhile.
+ * - `DATABASE_NOT_EMPTY`, `DATABASE_IN_USE`, `COPY_DIFFERS`: a database was not copied; nothing was changed.
  */
 export type StorageErrorReason =
   | "DATABASE_UNAVAILABLE"
@@ -25,7 +26,10 @@ export type StorageErrorReason =
   | "DATABASE_TOO_NEW"
   | "DATABASE_CONFIGURATION"
   | "DATABASE_FAILED"
-  | "ACCOUNT_GONE";
+  | "ACCOUNT_GONE"
+  | "DATABASE_NOT_EMPTY"
+  | "DATABASE_IN_USE"
+  | "COPY_DIFFERS";
 
 const RETRYABLE: ReadonlySet<StorageErrorReason> = new Set([
   "DATABASE_UNAVAILABLE",
@@ -44,7 +48,16 @@ const MESSAGES: Readonly<Record<StorageErrorReason, string>> = {
   DATABASE_CONFIGURATION: "database cannot be opened as configured, check its URL and permissions",
   DATABASE_FAILED: "database refused an operation",
   ACCOUNT_GONE: "account does not exist any more",
+  DATABASE_NOT_EMPTY: "target database is not empty, give one that nothing was stored in",
+  DATABASE_IN_USE: "database is in use, stop every node on it first",
+  COPY_DIFFERS: "copy differs from its source, try again",
 };
+
+const TLS_REFUSED =
+  "certificate of the database server is not trusted, name its authority with sslrootcert in the URL";
+const NO_TLS =
+  "database server speaks no TLS, set it up there or add sslmode=disable to the URL to do without";
+const POOLER = "a pooler between node and database takes no session settings, add --no-listen";
 
 /** Thrown by everything under `src/storage`. The message holds no SQL, no value and no path. */
 export class StorageError extends Error {
@@ -74,8 +87,18 @@ export class StorageError extends Error {
 export function toStorageError(error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof StorageError) return error;
   const code = "code" in error && typeof error.code === "string" ? error.code : undefined;
+  const misconfiguration = reasonToConfigure(error.message, code);
+  if (misconfiguration !== undefined) {
+    return new StorageError("DATABASE_CONFIGURATION", { message: misconfiguration, code });
+  }
   const reason = code === undefined ? reasonOfMessage(error) : reasonOfCode(code);
   return reason === undefined ? error : new StorageError(reason, { code });
+}
+
+/** Whether a connection could not be had, or was lost: by itself that says nothing about what was asked on it. */
+export function isConnectionLost(error: unknown): boolean {
+  const translated = toStorageError(error);
+  return translated instanceof StorageError && translated.reason === "DATABASE_UNAVAILABLE";
 }
 
 /** Whether PostgreSQL rolled a transaction back only because of others: it may simply run again. */
@@ -119,12 +142,21 @@ function reasonOfSqlState(state: string): StorageErrorReason {
   if (state === "25006") return "DATABASE_READ_ONLY";
   if (state === "55P03" || state === "40001" || state === "40P01" || state === "57014")
     return "DATABASE_BUSY";
-  if (state.startsWith("08") || state.startsWith("53") || state.startsWith("57") || state === "25P03") {
-    return "DATABASE_UNAVAILABLE";
-  }
+  // Connections, resources, an operator's intervention, the system (input and output), and a transaction that idled.
+  if (/^(08|53|57|58|25P03)/.test(state)) return "DATABASE_UNAVAILABLE";
   if (state.startsWith("28") || state === "3D000" || state === "42501") return "DATABASE_CONFIGURATION";
   if (state === "XX001" || state === "XX002") return "DATABASE_CORRUPT";
   return "DATABASE_FAILED";
+}
+
+/** What the operator has to change where TLS or a pooler stands between node and database. */
+function reasonToConfigure(message: string, code: string | undefined): string | undefined {
+  if (code === undefined) return /does not support SSL/i.test(message) ? NO_TLS : undefined;
+  if (code === "08P01" && /unsupported startup parameter/i.test(message)) return POOLER;
+  // OpenSSL's and Node's own names for what is wrong with a certificate.
+  return /^ERR_(TLS|SSL|OSSL)|CERT|UNABLE_TO_|HOSTNAME_MISMATCH|INVALID_CA/.test(code)
+    ? TLS_REFUSED
+    : undefined;
 }
 
 /** What `pg` and `pg-pool` throw without any code. */

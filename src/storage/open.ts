@@ -29,6 +29,10 @@ export interface Storage extends Stores {
 export interface StorageOptions {
   /** `sqlite:/path/file.db`, `sqlite::memory:` or `postgres://user:password@host:port/database`. */
   readonly url: string;
+  /** Connections to PostgreSQL at most; 10 if left out. */
+  readonly connections?: number;
+  /** Whether a pooler stands before PostgreSQL that may give every transaction another session. */
+  readonly pooled?: boolean;
   /** Clock of leases, in place of the database's own: for tests. */
   readonly clock?: () => number;
   /** Whether to bring the tables up to date first; true if left out. */
@@ -44,7 +48,7 @@ export interface StorageOptions {
  */
 export async function openStorage(options: StorageOptions): Promise<Storage> {
   const database = await openDatabase(options);
-  const storage = createStorage(database);
+  const storage = createStorage(database, () => migrate(options, database));
   if (options.migrate === false) return storage;
   try {
     await storage.migrate();
@@ -56,7 +60,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 }
 
 /** Puts the stores on an open database. */
-export function createStorage(database: Database): Storage {
+export function createStorage(database: Database, migrate = () => migrateToLatest(database)): Storage {
   return {
     dialect: database.dialect,
     accounts: createAccountStore(database),
@@ -67,19 +71,37 @@ export function createStorage(database: Database): Storage {
     contacts: createContactStore(database),
     notices: createNoticeStore(database),
     secrets: createSecretStore(database),
-    migrate: () => migrateToLatest(database),
+    migrate,
     close: () => database.close(),
   };
 }
 
-async function openDatabase({ url, clock }: StorageOptions): Promise<Database> {
+/** Opens a database for what takes as long as it takes, such as migrations and copies; its tables are left alone. */
+export function openForMaintenance(url: string, pooled = false): Promise<Database> {
+  return openDatabase({ url, pooled, connections: 1, unhurried: true });
+}
+
+async function migrate({ url, pooled }: StorageOptions, database: Database): Promise<void> {
+  if (database.dialect === "sqlite") return migrateToLatest(database);
+  const { checkServer } = await import("./postgres-server.ts");
+  const unhurried = await openForMaintenance(url, pooled);
+  try {
+    await checkServer(unhurried);
+    await migrateToLatest(unhurried);
+  } finally {
+    await unhurried.close();
+  }
+}
+
+async function openDatabase(options: StorageOptions & { readonly unhurried?: boolean }): Promise<Database> {
+  const { url, ...settings } = options;
   if (url.startsWith("sqlite:")) {
     const { openSqlite } = await import("./sqlite.ts");
-    return openSqlite(url.slice("sqlite:".length), { clock });
+    return openSqlite(url.slice("sqlite:".length), { clock: settings.clock });
   }
   if (url.startsWith("postgres://") || url.startsWith("postgresql://")) {
     const { openPostgres } = await import("./postgres.ts");
-    return openPostgres(url, { clock });
+    return openPostgres(url, settings);
   }
   throw new StorageError("DATABASE_CONFIGURATION", {
     message: "database URL must begin with sqlite: or postgres://",

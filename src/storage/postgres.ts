@@ -1,26 +1,43 @@
 /**
  * PostgreSQL behind the stores, for several nodes on one database. READ COMMITTED with explicit row locks: what must happen
- * in one order locks its account's row first. Serialization failures and deadlocks run again.
+ * in one order locks its account's row first. Serialization failures and deadlocks run again, and so does what a lost
+ * connection cut off, unless its commit was on the way already.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
-import { Kysely, type LogConfig, PostgresAdapter, PostgresDialect, sql, type Transaction } from "kysely";
+import { Kysely, type LogConfig, sql, type Transaction } from "kysely";
 import pg from "pg";
-import { type Database, plainBytes, type Queries } from "./database.ts";
-import { isSerializationFailure, StorageError, toStorageError } from "./errors.ts";
+import type { Database, Queries } from "./database.ts";
+import { isConnectionLost, isSerializationFailure, StorageError, toStorageError } from "./errors.ts";
+import { connectionConfig } from "./postgres-connection.ts";
+import { CommitUnknown, createPostgresDialect, type PostgresTimeouts } from "./postgres-dialect.ts";
 import type { Schema } from "./schema.ts";
 
-const MAX_CONNECTIONS = 10;
-const CONNECT_TIMEOUT_MS = 5_000;
+/** What the connections of a node's pool are called in pg_stat_activity. */
+export const APPLICATION_NAME = "keypears";
+
+const DEFAULT_CONNECTIONS = 10;
 const MAX_ATTEMPTS = 6;
 const FIRST_RETRY_MS = 5;
+/** For so long after its beginning, something that lost its connection is tried again: a server that is down stays it. */
+const LOST_RETRY_WINDOW_MS = 1_000;
 
-// Object ids of types, PostgreSQL's pg_type.dat.
-const INT8 = 20;
-const BYTEA = 17;
+const TIMEOUTS: PostgresTimeouts = {
+  statement: 30_000,
+  lock: 10_000,
+  idleInTransaction: 10_000,
+  answer: 35_000,
+};
+const NO_TIMEOUTS: PostgresTimeouts = { statement: 0, lock: 0, idleInTransaction: 0, answer: 0 };
 
-/** What a test or a bench may set. */
+/** What may be said about a database beside its URL. */
 export interface PostgresOptions {
+  /** Connections at most; 10 if left out. */
+  readonly connections?: number | undefined;
+  /** Whether a pooler may give every transaction another session. */
+  readonly pooled?: boolean | undefined;
+  /** No time-outs and another name for the server: for what takes as long as it takes, such as migrations. */
+  readonly unhurried?: boolean;
   readonly clock?: (() => number) | undefined;
   /** Sees every statement. */
   readonly log?: LogConfig;
@@ -28,7 +45,7 @@ export interface PostgresOptions {
 
 /** Opens a pool of connections. Nothing is connected yet. @throws StorageError `DATABASE_CONFIGURATION`. */
 export function openPostgres(url: string, options: PostgresOptions = {}): Database {
-  return new PostgresDatabase(createPool(url), options);
+  return new PostgresDatabase(url, options);
 }
 
 class PostgresDatabase implements Database {
@@ -39,43 +56,38 @@ class PostgresDatabase implements Database {
   readonly #underWay = new Set<Promise<unknown>>();
   #closed = false;
 
-  constructor(pool: pg.Pool, options: PostgresOptions) {
+  constructor(url: string, options: PostgresOptions) {
+    const { connections = DEFAULT_CONNECTIONS, pooled = false, unhurried = false } = options;
+    const timeouts = unhurried ? NO_TIMEOUTS : TIMEOUTS;
+    const setInTransactions = pooled || unhurried;
+    const pool = new pg.Pool({
+      ...connectionConfig(url, unhurried ? `${APPLICATION_NAME}-maintenance` : APPLICATION_NAME),
+      max: connections,
+      // As start-up parameters they cost nothing, and reads have them too; a pooler refuses them.
+      ...(!setInTransactions && {
+        statement_timeout: timeouts.statement,
+        lock_timeout: timeouts.lock,
+        idle_in_transaction_session_timeout: timeouts.idleInTransaction,
+      }),
+    });
+    // A connection that is lost (a restart of the server) leaves the pool, and whatever ran on it fails. Without listeners
+    // for the idle and for those in use it would end the process.
+    pool.on("error", () => {});
+    pool.on("connect", (client) => client.on("error", () => {}));
     this.#pool = pool;
     this.#kysely = new Kysely<Schema>({
-      dialect: new TransactionLockDialect({ pool }),
+      dialect: createPostgresDialect({ pool, timeouts, setInTransactions }),
       ...(options.log === undefined ? {} : { log: options.log }),
     });
     this.#clock = options.clock;
   }
 
-  async read<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
-    try {
-      return await this.#track(() => work(this.#kysely));
-    } catch (error) {
-      throw toStorageError(error);
-    }
+  read<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
+    return this.#track(() => withRetries(() => work(this.#kysely)));
   }
 
   write<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
-    return this.#track(() => this.#writeWithRetries(work));
-  }
-
-  async #writeWithRetries<T>(work: (trx: Transaction<Schema>) => Promise<T>): Promise<T> {
-    for (let attempt = 1; ; attempt++) {
-      let begun = false;
-      try {
-        return await this.#kysely.transaction().execute((trx) => {
-          begun = true;
-          return work(trx);
-        });
-      } catch (error) {
-        // A pooled connection that died idle fails at BEGIN: nothing was asked of it yet.
-        const lostBeforeBegin = !begun && attempt === 1;
-        const again = isSerializationFailure(error) || lostBeforeBegin;
-        if (!again || attempt === MAX_ATTEMPTS) throw toStorageError(error);
-      }
-      await sleep(Math.random() * FIRST_RETRY_MS * 2 ** attempt);
-    }
+    return this.#track(() => withRetries(() => this.#kysely.transaction().execute(work)));
   }
 
   async now(queries: Queries): Promise<number> {
@@ -108,51 +120,17 @@ class PostgresDatabase implements Database {
   }
 }
 
-class TransactionLockDialect extends PostgresDialect {
-  override createAdapter(): PostgresAdapter {
-    return new TransactionLockAdapter();
+/** Runs something again that the database is known not to have done, for a cause that may be gone by then. */
+async function withRetries<T>(run: () => Promise<T>): Promise<T> {
+  const began = performance.now();
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run();
+    } catch (error) {
+      const lost = isConnectionLost(error) && !(error instanceof CommitUnknown);
+      const again = lost ? performance.now() - began < LOST_RETRY_WINDOW_MS : isSerializationFailure(error);
+      if (!again || attempt === MAX_ATTEMPTS) throw toStorageError(error);
+    }
+    await sleep(Math.random() * FIRST_RETRY_MS * 2 ** attempt);
   }
-}
-
-/** Migrations lock for their transaction, not for a session, which a pooler may give to somebody else meanwhile. */
-class TransactionLockAdapter extends PostgresAdapter {
-  override async acquireMigrationLock(): Promise<void> {
-    // `migrations/index.ts` holds it already, since it must be held before Kysely makes its own tables.
-  }
-
-  override async releaseMigrationLock(): Promise<void> {
-    // The end of the transaction releases it.
-  }
-}
-
-function createPool(url: string): pg.Pool {
-  if (!URL.canParse(url)) {
-    throw new StorageError("DATABASE_CONFIGURATION", { message: "database URL is not a valid URL" });
-  }
-  const pool = new pg.Pool({
-    connectionString: url,
-    max: MAX_CONNECTIONS,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
-    keepAlive: true,
-    application_name: "keypears",
-    types: { getTypeParser },
-  });
-  // An idle connection that is lost (a restart of the server) leaves the pool; without a listener it would end the process.
-  pool.on("error", () => {});
-  return pool;
-}
-
-function getTypeParser(oid: number, format?: "text" | "binary"): (value: string) => unknown {
-  const parse = pg.types.getTypeParser(oid, format as "text");
-  if (oid === INT8) return parseInt8;
-  if (oid === BYTEA) return (value) => plainBytes(parse(value));
-  return parse;
-}
-
-/** PostgreSQL's int8 as a number: times, sizes, counts and ids all fit 53 bits. */
-function parseInt8(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value))
-    throw new StorageError("DATABASE_FAILED", { message: "number is too large" });
-  return value;
 }
