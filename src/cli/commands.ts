@@ -4,6 +4,7 @@ import type { CommandGroup, CommandSpec } from "./command-spec.ts";
 import { ACCOUNT_COMMANDS } from "./commands/account/specs.ts";
 import { CONTACT_COMMANDS } from "./commands/contact/specs.ts";
 import { KEYS_COMMANDS } from "./commands/keys/specs.ts";
+import { OUTBOX_COMMANDS } from "./commands/outbox/specs.ts";
 import { SHARE_COMMANDS } from "./commands/share/specs.ts";
 
 /** Commands with a word in front. */
@@ -11,6 +12,7 @@ export const GROUPS: readonly CommandGroup[] = [
   { name: "account", summary: "make an account, log in and out", commands: ACCOUNT_COMMANDS },
   { name: "keys", summary: "show, rotate and compare keys", commands: KEYS_COMMANDS },
   { name: "share", summary: "send, list and open secrets", commands: SHARE_COMMANDS },
+  { name: "outbox", summary: "see and steer what is not delivered yet", commands: OUTBOX_COMMANDS },
   { name: "contact", summary: "say whom you know", commands: CONTACT_COMMANDS },
 ];
 

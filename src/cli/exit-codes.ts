@@ -87,6 +87,8 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   ADDRESS_UNKNOWN: { exitCode: EXIT.notFound, next: "check the spelling of the address" },
   KEY_SET_UNKNOWN: { exitCode: EXIT.notFound },
   SHARE_UNKNOWN: { exitCode: EXIT.notFound, next: "see what there is: keypears share list" },
+  DELIVERY_ENDED: { exitCode: EXIT.refused, next: "see how: keypears share status ID" },
+  DELIVERY_UNDER_WAY: { exitCode: EXIT.refused, next: TRY_LATER },
   CONTACT_UNKNOWN: { exitCode: EXIT.notFound, next: "see who there is: keypears contact list" },
   CONTACT_CHANGED: {
     exitCode: EXIT.contactChanged,

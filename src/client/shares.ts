@@ -70,10 +70,18 @@ export interface Shares {
   /** Seals a sent share again, to the keys that the recipient has now: after KEY_RETIRED or STAMP_REQUIRED. */
   sendAgain(shareId: Uint8Array, options?: WorkOptions): Promise<SentShare>;
   status(shareId: Uint8Array): Promise<DeliveryStatus>;
-  /** A page of shares, newest first. */
+  /** Makes the next attempt to deliver a queued share now. */
+  retry(shareId: Uint8Array): Promise<DeliveryStatus>;
+  /** Cancels the delivery of a queued share and keeps the own copy. */
+  cancel(shareId: Uint8Array): Promise<DeliveryStatus>;
+  /** A page of shares, newest first; of the sent ones those that are not delivered yet, if asked for. */
   list(
     box: Box,
-    page?: { readonly pageSize?: number; readonly pageToken?: string },
+    page?: {
+      readonly pageSize?: number;
+      readonly pageToken?: string;
+      readonly undeliveredOnly?: boolean;
+    },
   ): Promise<{ readonly shares: readonly ShareSummary[]; readonly nextPageToken: string }>;
   /**
    * Opens a share and marks it opened.
@@ -221,12 +229,9 @@ export function createShares(context: SharesContext): Shares {
         const { summary, content } = await open(shareId, "sent");
         return send(summary.recipient, content, { ...options, expiresAt: Number(summary.expiresAt) });
       }),
-    status: (shareId) =>
-      call(async () => {
-        const { delivery } = await node.shares.getShareStatus({ shareId });
-        if (!delivery) throw new ClientError("NODE_ANSWER_INVALID", "the node gives no status");
-        return delivery;
-      }),
+    status: (shareId) => statusFrom(node.shares.getShareStatus({ shareId })),
+    retry: (shareId) => statusFrom(node.shares.retryShare({ shareId })),
+    cancel: (shareId) => statusFrom(node.shares.cancelShare({ shareId })),
     list: (box, page = {}) =>
       call(() =>
         node.shares.listShares({ box: box === "sent" ? ShareBox.SENT : ShareBox.RECEIVED, ...page }),
@@ -240,6 +245,16 @@ export function createShares(context: SharesContext): Shares {
         return (await node.shares.deleteShare({ shareId, box: wanted })).cancelled;
       }),
   };
+}
+
+function statusFrom(
+  answer: Promise<{ readonly delivery?: DeliveryStatus | undefined }>,
+): Promise<DeliveryStatus> {
+  return call(async () => {
+    const { delivery } = await answer;
+    if (!delivery) throw new ClientError("NODE_ANSWER_INVALID", "the node gives no status");
+    return delivery;
+  });
 }
 
 function numbered(ring: KeyRing, number: number): OwnKeySet {

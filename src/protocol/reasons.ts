@@ -49,6 +49,10 @@ export const REASONS = {
   KEY_SET_UNKNOWN: "NOT_FOUND",
   /** The account has no such share. */
   SHARE_UNKNOWN: "NOT_FOUND",
+  /** The share's delivery has come to an end. */
+  DELIVERY_ENDED: "FAILED_PRECONDITION",
+  /** The share is being delivered at this moment. */
+  DELIVERY_UNDER_WAY: "FAILED_PRECONDITION",
   /** The domain publishes no discovery document. */
   DOMAIN_NOT_FOUND: "NOT_FOUND",
   /** The domain's accounts live elsewhere. */

@@ -12,9 +12,9 @@ import {
   ShareBoxSchema,
   type ShareService,
 } from "../../gen/keypears/v1/share_service_pb.ts";
-import type { ContactStateName } from "../storage/stores.ts";
+import type { ContactStateName, DeliveryRecord } from "../storage/stores.ts";
 import { requireChangingSession, requireSession, type ServiceContext } from "./context.ts";
-import { serviceError } from "./errors.ts";
+import { fieldError, serviceError } from "./errors.ts";
 import { addressField, enumField, shareIdField } from "./fields.ts";
 import { cutPage, pageNumber, pageSizeOf, pageToken } from "./page.ts";
 import { createShareSending, tooManyContacts } from "./sending.ts";
@@ -54,11 +54,13 @@ export function createShareService(context: ServiceContext): ServiceImpl<typeof 
       const { account } = requireSession(call);
       const box = boxField(request.box);
       const size = pageSizeOf(request.pageSize, MAX_PAGE_SIZE, DEFAULT_PAGE_SIZE);
-      const list = `ListShares ${box} ${account.address}`;
+      const undelivered = request.undeliveredOnly;
+      if (undelivered && box !== "SENT") throw fieldError("undelivered_only", "only for the sent box");
+      const list = `ListShares ${undelivered ? "UNDELIVERED" : box} ${account.address}`;
       const before = pageNumber(list, request.pageToken);
       const page = { limit: size + 1, ...(before !== undefined && { before }) };
       if (box === "SENT") {
-        const sent = await stores.outbox.list(account.id, page);
+        const sent = await stores.outbox.list(account.id, { ...page, undelivered });
         const { rows, nextPageToken } = cutPage(sent, size, (last) => pageToken(list, `${last.position}`));
         return { shares: rows.map(sentSummary), nextPageToken };
       }
@@ -100,6 +102,27 @@ export function createShareService(context: ServiceContext): ServiceImpl<typeof 
       return { cancelled: false };
     },
 
+    async retryShare(request, call) {
+      const { account } = await requireChangingSession(context, call);
+      const delivery = await stores.outbox.retry(account.id, shareIdField(request.shareId), clock());
+      if (!delivery) throw shareUnknown();
+      if (delivery.state === "QUEUED") context.wakeOutbox();
+      else if (delivery.state !== "DELIVERING") throw deliveryEnded(delivery);
+      return { delivery: deliveryMessage(delivery) };
+    },
+
+    async cancelShare(request, call) {
+      const { account } = await requireChangingSession(context, call);
+      const delivery = await stores.outbox.cancel(account.id, shareIdField(request.shareId), clock());
+      if (!delivery) throw shareUnknown();
+      if (delivery.state === "DELIVERING") {
+        const message = "the share is being delivered at this moment: look at its status, or try again";
+        throw serviceError("DELIVERY_UNDER_WAY", message);
+      }
+      if (delivery.state !== "CANCELLED") throw deliveryEnded(delivery);
+      return { delivery: deliveryMessage(delivery) };
+    },
+
     async setContact(request, call) {
       const { account } = await requireChangingSession(context, call);
       const { canonical } = addressField("address", request.address);
@@ -125,6 +148,11 @@ function shareBytes(share: {
     envelope: envelopeMessage(share.envelope),
     senderKeySet: senderKeySetMessage(share.senderKeySet),
   };
+}
+
+function deliveryEnded({ state }: DeliveryRecord) {
+  const metadata = { state };
+  return serviceError("DELIVERY_ENDED", `the delivery has come to an end: ${state}`, { metadata });
 }
 
 function shareUnknown() {

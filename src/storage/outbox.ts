@@ -77,7 +77,7 @@ export function createOutboxStore(database: Database): OutboxStore {
         return row === undefined ? undefined : toDeliveryRecord(row);
       }),
 
-    list: (accountId, { limit, before }) =>
+    list: (accountId, { limit, before, undelivered }) =>
       database.read(async (queries) => {
         const rows = await queries
           .selectFrom("sent_shares")
@@ -85,6 +85,8 @@ export function createOutboxStore(database: Database): OutboxStore {
           .where("account_id", "=", accountId)
           .where("deleted_at", "=", 0)
           .$if(before !== undefined, (query) => query.where("position", "<", before ?? 0))
+          // What waits has a time, which is also what the index holds that this takes.
+          .$if(undelivered === true, (query) => query.where("due_at", "is not", null))
           .orderBy("position", "desc")
           .limit(limit)
           .execute();
@@ -112,6 +114,17 @@ export function createOutboxStore(database: Database): OutboxStore {
 
     delete: (accountId, shareId, now) =>
       database.write((trx) => deleteSent(database, trx, accountId, shareId, now)),
+
+    retry: (accountId, shareId, now) =>
+      database.write((trx) =>
+        changeQueued(database, trx, { accountId, shareId, now }, { due_at: now, updated_at: now }),
+      ),
+
+    cancel: (accountId, shareId, now) =>
+      database.write((trx) => {
+        const cancelled = { state: "CANCELLED", due_at: null, updated_at: now } as const;
+        return changeQueued(database, trx, { accountId, shareId, now }, cancelled);
+      }),
   };
 }
 
@@ -183,6 +196,29 @@ async function enqueueAgain(
     .executeTakeFirstOrThrow();
   await announceShare(trx, recipientDomain, now);
   return { kind: "queued", delivery: toDeliveryRecord(row) };
+}
+
+/** Changes a delivery if it is queued. Answers how it stands then; undefined if the account has no such share. */
+async function changeQueued(
+  database: Database,
+  trx: Queries,
+  { accountId, shareId, now }: { accountId: number; shareId: Uint8Array; now: number },
+  change: Partial<Pick<SentShareTable, "state" | "due_at" | "updated_at">>,
+): Promise<DeliveryRecord | undefined> {
+  if ((await lockAccount(database, trx, accountId)) === undefined) return undefined;
+  const share = await trx
+    .selectFrom("sent_shares")
+    .select(["id", "destination", ...DELIVERY_COLUMNS])
+    .where("account_id", "=", accountId)
+    .where("share_id", "=", shareId)
+    .where("deleted_at", "=", 0)
+    .$call((query) => lockRows(database, query))
+    .executeTakeFirst();
+  if (share === undefined) return undefined;
+  if (share.state !== "QUEUED") return toDeliveryRecord(share);
+  await trx.updateTable("sent_shares").set(change).where("id", "=", share.id).execute();
+  await refreshDestination(database, trx, share.destination, now);
+  return toDeliveryRecord({ ...share, ...change });
 }
 
 async function deleteSent(

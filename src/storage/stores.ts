@@ -407,10 +407,10 @@ export interface OutboxStore {
     | { kind: "too-many-contacts" }
   >;
   status(accountId: number, shareId: Uint8Array): Promise<DeliveryRecord | undefined>;
-  /** Newest first, with positions below `before` if given. */
+  /** Newest first, with positions below `before` if given; those that still wait to be delivered if `undelivered`. */
   list(
     accountId: number,
-    page: { readonly limit: number; readonly before?: number },
+    page: { readonly limit: number; readonly before?: number; readonly undelivered?: boolean },
   ): Promise<readonly SentShareRecord[]>;
   get(
     accountId: number,
@@ -422,6 +422,10 @@ export interface OutboxStore {
     shareId: Uint8Array,
     now: number,
   ): Promise<{ existed: boolean; cancelled: boolean }>;
+  /** Makes a queued delivery due now. Undefined if there is no such share, else how its delivery stands: as it was unless queued. */
+  retry(accountId: number, shareId: Uint8Array, now: number): Promise<DeliveryRecord | undefined>;
+  /** Cancels a queued delivery. Answers as `retry` does. */
+  cancel(accountId: number, shareId: Uint8Array, now: number): Promise<DeliveryRecord | undefined>;
   /**
    * Domains of a standing that have something due at `now` (queued, or under a lease that ran out), the longest due first.
    * Costs as much as it answers, however many domains wait.

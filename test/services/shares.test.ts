@@ -24,7 +24,14 @@ beforeAll(async () => {
 afterAll(() => node.close());
 
 describe("a share id", () => {
-  const METHODS = ["getShare", "getShareStatus", "markOpened", "deleteShare"] as const;
+  const METHODS = [
+    "getShare",
+    "getShareStatus",
+    "markOpened",
+    "deleteShare",
+    "retryShare",
+    "cancelShare",
+  ] as const;
 
   it.each(METHODS.flatMap((method) => [0, 31, 33].map((length) => ({ method, length }))))(
     "of $length bytes is refused by $method",
@@ -50,6 +57,8 @@ describe("a share id", () => {
         expect(await refusal(mallory.shares.getShare({ shareId, box }))).toMatchObject(unknown);
         expect(await refusal(mallory.shares.getShareStatus({ shareId }))).toMatchObject(unknown);
         expect(await refusal(mallory.shares.markOpened({ shareId }))).toMatchObject(unknown);
+        expect(await refusal(mallory.shares.retryShare({ shareId }))).toMatchObject(unknown);
+        expect(await refusal(mallory.shares.cancelShare({ shareId }))).toMatchObject(unknown);
         expect(await mallory.shares.deleteShare({ shareId, box })).toMatchObject({ cancelled: false });
       }
     }
@@ -160,6 +169,37 @@ describe("a sent share", () => {
     expect(await alice.shares.deleteShare({ shareId, box: ShareBox.SENT })).toMatchObject({
       cancelled: false,
     });
+  });
+});
+
+describe("the delivery of a sent share", () => {
+  it("can be tried again and cancelled while it waits, and its sender keeps the copy", async () => {
+    const { envelope, shareId } = seal(node, alice, stranger("z@partner.test", node));
+    await alice.shares.sendShare({ envelope });
+    const retried = await alice.shares.retryShare({ shareId });
+    expect(retried.delivery?.state).toBe(DeliveryState.QUEUED);
+    const waiting = await alice.shares.listShares({ box: ShareBox.SENT, undeliveredOnly: true });
+    expect(waiting.shares.map((share) => share.shareId)).toContainEqual(shareId);
+
+    for (const _ of ["once", "and again"]) {
+      const { delivery } = await alice.shares.cancelShare({ shareId });
+      expect(delivery?.state).toBe(DeliveryState.CANCELLED);
+    }
+    expect(await refusal(alice.shares.retryShare({ shareId }))).toMatchObject({
+      code: "FailedPrecondition",
+      reason: "DELIVERY_ENDED",
+    });
+    const left = await alice.shares.listShares({ box: ShareBox.SENT, undeliveredOnly: true });
+    expect(left.shares.map((share) => share.shareId)).not.toContainEqual(shareId);
+    expect((await alice.shares.getShare({ shareId, box: ShareBox.SENT })).envelope).toEqual({
+      ...envelope,
+      stamp: undefined,
+    });
+  });
+
+  it("is asked for in the sent box only", async () => {
+    const refused = await refusal(alice.shares.listShares({ box: ShareBox.RECEIVED, undeliveredOnly: true }));
+    expect(refused).toMatchObject({ reason: "FIELD_INVALID", field: "undelivered_only" });
   });
 });
 

@@ -18,7 +18,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file keypears/v1/share_service.proto.
  */
 export const file_keypears_v1_share_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9rZXlwZWFycy92MS9zaGFyZV9zZXJ2aWNlLnByb3RvEgtrZXlwZWFycy52MSLDAQoORGVsaXZlcnlTdGF0dXMSKQoFc3RhdGUYASABKA4yGi5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXRlEjYKEHJlamVjdGlvbl9yZWFzb24YAiABKA4yHC5rZXlwZWFycy52MS5SZWplY3Rpb25SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRIQCghhdHRlbXB0cxgEIAEoDRIXCg9uZXh0X2F0dGVtcHRfYXQYBSABKAQSEgoKdXBkYXRlZF9hdBgGIAEoBCKmAgoMU2hhcmVTdW1tYXJ5EhAKCHNoYXJlX2lkGAEgASgMEg4KBnNlbmRlchgCIAEoCRIRCglyZWNpcGllbnQYAyABKAkSGQoRc2VuZGVyX2tleV9udW1iZXIYBCABKA0SGwoTc2VuZGVyX2tleV9zZXRfaGFzaBgFIAEoDBISCgpjcmVhdGVkX2F0GAYgASgEEhIKCmV4cGlyZXNfYXQYByABKAQSGAoQY2lwaGVydGV4dF9ieXRlcxgIIAEoDRIQCghzZXF1ZW5jZRgJIAEoBBITCgtyZWNlaXZlZF9hdBgKIAEoBBIRCglvcGVuZWRfYXQYCyABKAQSLQoIZGVsaXZlcnkYDCABKAsyGy5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXR1cyI7ChBTZW5kU2hhcmVSZXF1ZXN0EicKCGVudmVsb3BlGAEgASgLMhUua2V5cGVhcnMudjEuRW52ZWxvcGUiVAoRU2VuZFNoYXJlUmVzcG9uc2USEAoIc2hhcmVfaWQYASABKAwSLQoIZGVsaXZlcnkYAiABKAsyGy5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXR1cyIpChVHZXRTaGFyZVN0YXR1c1JlcXVlc3QSEAoIc2hhcmVfaWQYASABKAwiRwoWR2V0U2hhcmVTdGF0dXNSZXNwb25zZRItCghkZWxpdmVyeRgBIAEoCzIbLmtleXBlYXJzLnYxLkRlbGl2ZXJ5U3RhdHVzIl4KEUxpc3RTaGFyZXNSZXF1ZXN0EiIKA2JveBgBIAEoDjIVLmtleXBlYXJzLnYxLlNoYXJlQm94EhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIlgKEkxpc3RTaGFyZXNSZXNwb25zZRIpCgZzaGFyZXMYASADKAsyGS5rZXlwZWFycy52MS5TaGFyZVN1bW1hcnkSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIkcKD0dldFNoYXJlUmVxdWVzdBIQCghzaGFyZV9pZBgBIAEoDBIiCgNib3gYAiABKA4yFS5rZXlwZWFycy52MS5TaGFyZUJveCKUAQoQR2V0U2hhcmVSZXNwb25zZRIqCgdzdW1tYXJ5GAEgASgLMhkua2V5cGVhcnMudjEuU2hhcmVTdW1tYXJ5EicKCGVudmVsb3BlGAIgASgLMhUua2V5cGVhcnMudjEuRW52ZWxvcGUSKwoOc2VuZGVyX2tleV9zZXQYAyABKAsyEy5rZXlwZWFycy52MS5LZXlTZXQiLAoSV2F0Y2hTaGFyZXNSZXF1ZXN0EhYKDmFmdGVyX3NlcXVlbmNlGAEgASgEIngKE1dhdGNoU2hhcmVzUmVzcG9uc2USKgoFc2hhcmUYASABKAsyGS5rZXlwZWFycy52MS5TaGFyZVN1bW1hcnlIABIsCgZub3RpY2UYAiABKAsyGi5rZXlwZWFycy52MS5BY2NvdW50Tm90aWNlSABCBwoFZXZlbnQiJQoRTWFya09wZW5lZFJlcXVlc3QSEAoIc2hhcmVfaWQYASABKAwiJwoSTWFya09wZW5lZFJlc3BvbnNlEhEKCW9wZW5lZF9hdBgBIAEoBCJKChJEZWxldGVTaGFyZVJlcXVlc3QSEAoIc2hhcmVfaWQYASABKAwSIgoDYm94GAIgASgOMhUua2V5cGVhcnMudjEuU2hhcmVCb3giKAoTRGVsZXRlU2hhcmVSZXNwb25zZRIRCgljYW5jZWxsZWQYASABKAgiTgoRU2V0Q29udGFjdFJlcXVlc3QSDwoHYWRkcmVzcxgBIAEoCRIoCgVzdGF0ZRgCIAEoDjIZLmtleXBlYXJzLnYxLkNvbnRhY3RTdGF0ZSJPChJTZXRDb250YWN0UmVzcG9uc2USDwoHYWRkcmVzcxgBIAEoCRIoCgVzdGF0ZRgCIAEoDjIZLmtleXBlYXJzLnYxLkNvbnRhY3RTdGF0ZSpRCghTaGFyZUJveBIZChVTSEFSRV9CT1hfVU5TUEVDSUZJRUQQABIWChJTSEFSRV9CT1hfUkVDRUlWRUQQARISCg5TSEFSRV9CT1hfU0VOVBACKt0BCg1EZWxpdmVyeVN0YXRlEh4KGkRFTElWRVJZX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVREVMSVZFUllfU1RBVEVfUVVFVUVEEAESHQoZREVMSVZFUllfU1RBVEVfREVMSVZFUklORxACEhwKGERFTElWRVJZX1NUQVRFX0RFTElWRVJFRBADEhsKF0RFTElWRVJZX1NUQVRFX1JFSkVDVEVEEAQSGQoVREVMSVZFUllfU1RBVEVfRkFJTEVEEAUSHAoYREVMSVZFUllfU1RBVEVfQ0FOQ0VMTEVEEAYqhgMKD1JlamVjdGlvblJlYXNvbhIgChxSRUpFQ1RJT05fUkVBU09OX1VOU1BFQ0lGSUVEEAASJgoiUkVKRUNUSU9OX1JFQVNPTl9VTktOT1dOX1JFQ0lQSUVOVBABEiIKHlJFSkVDVElPTl9SRUFTT05fQkFEX1NJR05BVFVSRRACEiAKHFJFSkVDVElPTl9SRUFTT05fS0VZX1JFVElSRUQQAxIeChpSRUpFQ1RJT05fUkVBU09OX1RPT19MQVJHRRAEEhwKGFJFSkVDVElPTl9SRUFTT05fRVhQSVJFRBAFEiMKH1JFSkVDVElPTl9SRUFTT05fU1RBTVBfUkVRVUlSRUQQBhIaChZSRUpFQ1RJT05fUkVBU09OX1FVT1RBEAcSIQodUkVKRUNUSU9OX1JFQVNPTl9OT1RfQUNDRVBURUQQCBIeChpSRUpFQ1RJT05fUkVBU09OX01BTEZPUk1FRBAJEiEKHVJFSkVDVElPTl9SRUFTT05fRlVUVVJFX0RBVEVEEAoqfAoMQ29udGFjdFN0YXRlEh0KGUNPTlRBQ1RfU1RBVEVfVU5TUEVDSUZJRUQQABIWChJDT05UQUNUX1NUQVRFX05PTkUQARIaChZDT05UQUNUX1NUQVRFX0FDQ0VQVEVEEAISGQoVQ09OVEFDVF9TVEFURV9CTE9DS0VEEAMyoAUKDFNoYXJlU2VydmljZRJKCglTZW5kU2hhcmUSHS5rZXlwZWFycy52MS5TZW5kU2hhcmVSZXF1ZXN0Gh4ua2V5cGVhcnMudjEuU2VuZFNoYXJlUmVzcG9uc2USXgoOR2V0U2hhcmVTdGF0dXMSIi5rZXlwZWFycy52MS5HZXRTaGFyZVN0YXR1c1JlcXVlc3QaIy5rZXlwZWFycy52MS5HZXRTaGFyZVN0YXR1c1Jlc3BvbnNlIgOQAgESUgoKTGlzdFNoYXJlcxIeLmtleXBlYXJzLnYxLkxpc3RTaGFyZXNSZXF1ZXN0Gh8ua2V5cGVhcnMudjEuTGlzdFNoYXJlc1Jlc3BvbnNlIgOQAgESTAoIR2V0U2hhcmUSHC5rZXlwZWFycy52MS5HZXRTaGFyZVJlcXVlc3QaHS5rZXlwZWFycy52MS5HZXRTaGFyZVJlc3BvbnNlIgOQAgESUgoLV2F0Y2hTaGFyZXMSHy5rZXlwZWFycy52MS5XYXRjaFNoYXJlc1JlcXVlc3QaIC5rZXlwZWFycy52MS5XYXRjaFNoYXJlc1Jlc3BvbnNlMAESTQoKTWFya09wZW5lZBIeLmtleXBlYXJzLnYxLk1hcmtPcGVuZWRSZXF1ZXN0Gh8ua2V5cGVhcnMudjEuTWFya09wZW5lZFJlc3BvbnNlElAKC0RlbGV0ZVNoYXJlEh8ua2V5cGVhcnMudjEuRGVsZXRlU2hhcmVSZXF1ZXN0GiAua2V5cGVhcnMudjEuRGVsZXRlU2hhcmVSZXNwb25zZRJNCgpTZXRDb250YWN0Eh4ua2V5cGVhcnMudjEuU2V0Q29udGFjdFJlcXVlc3QaHy5rZXlwZWFycy52MS5TZXRDb250YWN0UmVzcG9uc2ViBnByb3RvMw", [file_keypears_v1_account_service, file_keypears_v1_envelope, file_keypears_v1_key_set]);
+  fileDesc("Ch9rZXlwZWFycy92MS9zaGFyZV9zZXJ2aWNlLnByb3RvEgtrZXlwZWFycy52MSLDAQoORGVsaXZlcnlTdGF0dXMSKQoFc3RhdGUYASABKA4yGi5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXRlEjYKEHJlamVjdGlvbl9yZWFzb24YAiABKA4yHC5rZXlwZWFycy52MS5SZWplY3Rpb25SZWFzb24SDwoHbWVzc2FnZRgDIAEoCRIQCghhdHRlbXB0cxgEIAEoDRIXCg9uZXh0X2F0dGVtcHRfYXQYBSABKAQSEgoKdXBkYXRlZF9hdBgGIAEoBCKmAgoMU2hhcmVTdW1tYXJ5EhAKCHNoYXJlX2lkGAEgASgMEg4KBnNlbmRlchgCIAEoCRIRCglyZWNpcGllbnQYAyABKAkSGQoRc2VuZGVyX2tleV9udW1iZXIYBCABKA0SGwoTc2VuZGVyX2tleV9zZXRfaGFzaBgFIAEoDBISCgpjcmVhdGVkX2F0GAYgASgEEhIKCmV4cGlyZXNfYXQYByABKAQSGAoQY2lwaGVydGV4dF9ieXRlcxgIIAEoDRIQCghzZXF1ZW5jZRgJIAEoBBITCgtyZWNlaXZlZF9hdBgKIAEoBBIRCglvcGVuZWRfYXQYCyABKAQSLQoIZGVsaXZlcnkYDCABKAsyGy5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXR1cyI7ChBTZW5kU2hhcmVSZXF1ZXN0EicKCGVudmVsb3BlGAEgASgLMhUua2V5cGVhcnMudjEuRW52ZWxvcGUiVAoRU2VuZFNoYXJlUmVzcG9uc2USEAoIc2hhcmVfaWQYASABKAwSLQoIZGVsaXZlcnkYAiABKAsyGy5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXR1cyIpChVHZXRTaGFyZVN0YXR1c1JlcXVlc3QSEAoIc2hhcmVfaWQYASABKAwiRwoWR2V0U2hhcmVTdGF0dXNSZXNwb25zZRItCghkZWxpdmVyeRgBIAEoCzIbLmtleXBlYXJzLnYxLkRlbGl2ZXJ5U3RhdHVzIngKEUxpc3RTaGFyZXNSZXF1ZXN0EiIKA2JveBgBIAEoDjIVLmtleXBlYXJzLnYxLlNoYXJlQm94EhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEhgKEHVuZGVsaXZlcmVkX29ubHkYBCABKAgiWAoSTGlzdFNoYXJlc1Jlc3BvbnNlEikKBnNoYXJlcxgBIAMoCzIZLmtleXBlYXJzLnYxLlNoYXJlU3VtbWFyeRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiRwoPR2V0U2hhcmVSZXF1ZXN0EhAKCHNoYXJlX2lkGAEgASgMEiIKA2JveBgCIAEoDjIVLmtleXBlYXJzLnYxLlNoYXJlQm94IpQBChBHZXRTaGFyZVJlc3BvbnNlEioKB3N1bW1hcnkYASABKAsyGS5rZXlwZWFycy52MS5TaGFyZVN1bW1hcnkSJwoIZW52ZWxvcGUYAiABKAsyFS5rZXlwZWFycy52MS5FbnZlbG9wZRIrCg5zZW5kZXJfa2V5X3NldBgDIAEoCzITLmtleXBlYXJzLnYxLktleVNldCIsChJXYXRjaFNoYXJlc1JlcXVlc3QSFgoOYWZ0ZXJfc2VxdWVuY2UYASABKAQieAoTV2F0Y2hTaGFyZXNSZXNwb25zZRIqCgVzaGFyZRgBIAEoCzIZLmtleXBlYXJzLnYxLlNoYXJlU3VtbWFyeUgAEiwKBm5vdGljZRgCIAEoCzIaLmtleXBlYXJzLnYxLkFjY291bnROb3RpY2VIAEIHCgVldmVudCIlChFNYXJrT3BlbmVkUmVxdWVzdBIQCghzaGFyZV9pZBgBIAEoDCInChJNYXJrT3BlbmVkUmVzcG9uc2USEQoJb3BlbmVkX2F0GAEgASgEIkoKEkRlbGV0ZVNoYXJlUmVxdWVzdBIQCghzaGFyZV9pZBgBIAEoDBIiCgNib3gYAiABKA4yFS5rZXlwZWFycy52MS5TaGFyZUJveCIoChNEZWxldGVTaGFyZVJlc3BvbnNlEhEKCWNhbmNlbGxlZBgBIAEoCCIlChFSZXRyeVNoYXJlUmVxdWVzdBIQCghzaGFyZV9pZBgBIAEoDCJDChJSZXRyeVNoYXJlUmVzcG9uc2USLQoIZGVsaXZlcnkYASABKAsyGy5rZXlwZWFycy52MS5EZWxpdmVyeVN0YXR1cyImChJDYW5jZWxTaGFyZVJlcXVlc3QSEAoIc2hhcmVfaWQYASABKAwiRAoTQ2FuY2VsU2hhcmVSZXNwb25zZRItCghkZWxpdmVyeRgBIAEoCzIbLmtleXBlYXJzLnYxLkRlbGl2ZXJ5U3RhdHVzIk4KEVNldENvbnRhY3RSZXF1ZXN0Eg8KB2FkZHJlc3MYASABKAkSKAoFc3RhdGUYAiABKA4yGS5rZXlwZWFycy52MS5Db250YWN0U3RhdGUiTwoSU2V0Q29udGFjdFJlc3BvbnNlEg8KB2FkZHJlc3MYASABKAkSKAoFc3RhdGUYAiABKA4yGS5rZXlwZWFycy52MS5Db250YWN0U3RhdGUqUQoIU2hhcmVCb3gSGQoVU0hBUkVfQk9YX1VOU1BFQ0lGSUVEEAASFgoSU0hBUkVfQk9YX1JFQ0VJVkVEEAESEgoOU0hBUkVfQk9YX1NFTlQQAirdAQoNRGVsaXZlcnlTdGF0ZRIeChpERUxJVkVSWV9TVEFURV9VTlNQRUNJRklFRBAAEhkKFURFTElWRVJZX1NUQVRFX1FVRVVFRBABEh0KGURFTElWRVJZX1NUQVRFX0RFTElWRVJJTkcQAhIcChhERUxJVkVSWV9TVEFURV9ERUxJVkVSRUQQAxIbChdERUxJVkVSWV9TVEFURV9SRUpFQ1RFRBAEEhkKFURFTElWRVJZX1NUQVRFX0ZBSUxFRBAFEhwKGERFTElWRVJZX1NUQVRFX0NBTkNFTExFRBAGKoYDCg9SZWplY3Rpb25SZWFzb24SIAocUkVKRUNUSU9OX1JFQVNPTl9VTlNQRUNJRklFRBAAEiYKIlJFSkVDVElPTl9SRUFTT05fVU5LTk9XTl9SRUNJUElFTlQQARIiCh5SRUpFQ1RJT05fUkVBU09OX0JBRF9TSUdOQVRVUkUQAhIgChxSRUpFQ1RJT05fUkVBU09OX0tFWV9SRVRJUkVEEAMSHgoaUkVKRUNUSU9OX1JFQVNPTl9UT09fTEFSR0UQBBIcChhSRUpFQ1RJT05fUkVBU09OX0VYUElSRUQQBRIjCh9SRUpFQ1RJT05fUkVBU09OX1NUQU1QX1JFUVVJUkVEEAYSGgoWUkVKRUNUSU9OX1JFQVNPTl9RVU9UQRAHEiEKHVJFSkVDVElPTl9SRUFTT05fTk9UX0FDQ0VQVEVEEAgSHgoaUkVKRUNUSU9OX1JFQVNPTl9NQUxGT1JNRUQQCRIhCh1SRUpFQ1RJT05fUkVBU09OX0ZVVFVSRV9EQVRFRBAKKnwKDENvbnRhY3RTdGF0ZRIdChlDT05UQUNUX1NUQVRFX1VOU1BFQ0lGSUVEEAASFgoSQ09OVEFDVF9TVEFURV9OT05FEAESGgoWQ09OVEFDVF9TVEFURV9BQ0NFUFRFRBACEhkKFUNPTlRBQ1RfU1RBVEVfQkxPQ0tFRBADMsEGCgxTaGFyZVNlcnZpY2USSgoJU2VuZFNoYXJlEh0ua2V5cGVhcnMudjEuU2VuZFNoYXJlUmVxdWVzdBoeLmtleXBlYXJzLnYxLlNlbmRTaGFyZVJlc3BvbnNlEl4KDkdldFNoYXJlU3RhdHVzEiIua2V5cGVhcnMudjEuR2V0U2hhcmVTdGF0dXNSZXF1ZXN0GiMua2V5cGVhcnMudjEuR2V0U2hhcmVTdGF0dXNSZXNwb25zZSIDkAIBElIKCkxpc3RTaGFyZXMSHi5rZXlwZWFycy52MS5MaXN0U2hhcmVzUmVxdWVzdBofLmtleXBlYXJzLnYxLkxpc3RTaGFyZXNSZXNwb25zZSIDkAIBEkwKCEdldFNoYXJlEhwua2V5cGVhcnMudjEuR2V0U2hhcmVSZXF1ZXN0Gh0ua2V5cGVhcnMudjEuR2V0U2hhcmVSZXNwb25zZSIDkAIBElIKC1dhdGNoU2hhcmVzEh8ua2V5cGVhcnMudjEuV2F0Y2hTaGFyZXNSZXF1ZXN0GiAua2V5cGVhcnMudjEuV2F0Y2hTaGFyZXNSZXNwb25zZTABEk0KCk1hcmtPcGVuZWQSHi5rZXlwZWFycy52MS5NYXJrT3BlbmVkUmVxdWVzdBofLmtleXBlYXJzLnYxLk1hcmtPcGVuZWRSZXNwb25zZRJQCgtEZWxldGVTaGFyZRIfLmtleXBlYXJzLnYxLkRlbGV0ZVNoYXJlUmVxdWVzdBogLmtleXBlYXJzLnYxLkRlbGV0ZVNoYXJlUmVzcG9uc2USTQoKUmV0cnlTaGFyZRIeLmtleXBlYXJzLnYxLlJldHJ5U2hhcmVSZXF1ZXN0Gh8ua2V5cGVhcnMudjEuUmV0cnlTaGFyZVJlc3BvbnNlElAKC0NhbmNlbFNoYXJlEh8ua2V5cGVhcnMudjEuQ2FuY2VsU2hhcmVSZXF1ZXN0GiAua2V5cGVhcnMudjEuQ2FuY2VsU2hhcmVSZXNwb25zZRJNCgpTZXRDb250YWN0Eh4ua2V5cGVhcnMudjEuU2V0Q29udGFjdFJlcXVlc3QaHy5rZXlwZWFycy52MS5TZXRDb250YWN0UmVzcG9uc2ViBnByb3RvMw", [file_keypears_v1_account_service, file_keypears_v1_envelope, file_keypears_v1_key_set]);
 
 /**
  * Delivery of a sent share.
@@ -291,6 +291,13 @@ export type ListSharesRequest = Message<"keypears.v1.ListSharesRequest"> & {
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Of the sent box only the shares whose delivery has not come to an end. Not allowed for the received box.
+   *
+   * @generated from field: bool undelivered_only = 4;
+   */
+  undeliveredOnly: boolean;
 };
 
 /**
@@ -541,6 +548,90 @@ export const DeleteShareResponseSchema: GenMessage<DeleteShareResponse> = /*@__P
   messageDesc(file_keypears_v1_share_service, 15);
 
 /**
+ * Which share to try again.
+ *
+ * @generated from message keypears.v1.RetryShareRequest
+ */
+export type RetryShareRequest = Message<"keypears.v1.RetryShareRequest"> & {
+  /**
+   * The share id, 32 bytes.
+   *
+   * @generated from field: bytes share_id = 1;
+   */
+  shareId: Uint8Array;
+};
+
+/**
+ * Describes the message keypears.v1.RetryShareRequest.
+ * Use `create(RetryShareRequestSchema)` to create a new message.
+ */
+export const RetryShareRequestSchema: GenMessage<RetryShareRequest> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_share_service, 16);
+
+/**
+ * The share is tried again.
+ *
+ * @generated from message keypears.v1.RetryShareResponse
+ */
+export type RetryShareResponse = Message<"keypears.v1.RetryShareResponse"> & {
+  /**
+   * How its delivery stands now.
+   *
+   * @generated from field: keypears.v1.DeliveryStatus delivery = 1;
+   */
+  delivery?: DeliveryStatus | undefined;
+};
+
+/**
+ * Describes the message keypears.v1.RetryShareResponse.
+ * Use `create(RetryShareResponseSchema)` to create a new message.
+ */
+export const RetryShareResponseSchema: GenMessage<RetryShareResponse> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_share_service, 17);
+
+/**
+ * Which share not to deliver.
+ *
+ * @generated from message keypears.v1.CancelShareRequest
+ */
+export type CancelShareRequest = Message<"keypears.v1.CancelShareRequest"> & {
+  /**
+   * The share id, 32 bytes.
+   *
+   * @generated from field: bytes share_id = 1;
+   */
+  shareId: Uint8Array;
+};
+
+/**
+ * Describes the message keypears.v1.CancelShareRequest.
+ * Use `create(CancelShareRequestSchema)` to create a new message.
+ */
+export const CancelShareRequestSchema: GenMessage<CancelShareRequest> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_share_service, 18);
+
+/**
+ * The share will not be delivered.
+ *
+ * @generated from message keypears.v1.CancelShareResponse
+ */
+export type CancelShareResponse = Message<"keypears.v1.CancelShareResponse"> & {
+  /**
+   * How its delivery stands now.
+   *
+   * @generated from field: keypears.v1.DeliveryStatus delivery = 1;
+   */
+  delivery?: DeliveryStatus | undefined;
+};
+
+/**
+ * Describes the message keypears.v1.CancelShareResponse.
+ * Use `create(CancelShareResponseSchema)` to create a new message.
+ */
+export const CancelShareResponseSchema: GenMessage<CancelShareResponse> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_share_service, 19);
+
+/**
  * Request to set a contact's state.
  *
  * @generated from message keypears.v1.SetContactRequest
@@ -566,7 +657,7 @@ export type SetContactRequest = Message<"keypears.v1.SetContactRequest"> & {
  * Use `create(SetContactRequestSchema)` to create a new message.
  */
 export const SetContactRequestSchema: GenMessage<SetContactRequest> = /*@__PURE__*/
-  messageDesc(file_keypears_v1_share_service, 16);
+  messageDesc(file_keypears_v1_share_service, 20);
 
 /**
  * Answer to SetContact.
@@ -594,7 +685,7 @@ export type SetContactResponse = Message<"keypears.v1.SetContactResponse"> & {
  * Use `create(SetContactResponseSchema)` to create a new message.
  */
 export const SetContactResponseSchema: GenMessage<SetContactResponse> = /*@__PURE__*/
-  messageDesc(file_keypears_v1_share_service, 17);
+  messageDesc(file_keypears_v1_share_service, 21);
 
 /**
  * Which side of a share.
@@ -929,6 +1020,28 @@ export const ShareService: GenService<{
     methodKind: "unary";
     input: typeof DeleteShareRequestSchema;
     output: typeof DeleteShareResponseSchema;
+  },
+  /**
+   * Makes the next attempt to deliver a queued share now, without waiting for its time; one that is under way is left alone.
+   * FAILED_PRECONDITION with DELIVERY_ENDED if the delivery has come to an end.
+   *
+   * @generated from rpc keypears.v1.ShareService.RetryShare
+   */
+  retryShare: {
+    methodKind: "unary";
+    input: typeof RetryShareRequestSchema;
+    output: typeof RetryShareResponseSchema;
+  },
+  /**
+   * Cancels the delivery of a queued share and keeps the sender's copy. Succeeds if it is cancelled already.
+   * FAILED_PRECONDITION with DELIVERY_UNDER_WAY while it is attempted, DELIVERY_ENDED if it has come to another end.
+   *
+   * @generated from rpc keypears.v1.ShareService.CancelShare
+   */
+  cancelShare: {
+    methodKind: "unary";
+    input: typeof CancelShareRequestSchema;
+    output: typeof CancelShareResponseSchema;
   },
   /**
    * Says what to do with shares from an address.

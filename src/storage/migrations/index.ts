@@ -8,6 +8,7 @@ import { type Migration, Migrator } from "kysely/migration";
 import type { Database, Queries } from "../database.ts";
 import { StorageError } from "../errors.ts";
 import { createInitialTables } from "./001-init.ts";
+import { indexUndeliveredShares } from "./002-undelivered-shares.ts";
 import { type ColumnTypes, columnTypes } from "./column-types.ts";
 
 type Steps = Readonly<Record<string, (db: Queries, types: ColumnTypes) => Promise<void>>>;
@@ -15,6 +16,7 @@ type Steps = Readonly<Record<string, (db: Queries, types: ColumnTypes) => Promis
 // Names are what a database remembers; they are never changed and sort in the order in which they run.
 const STEPS: Steps = {
   "001-init": createInitialTables,
+  "002-undelivered-shares": indexUndeliveredShares,
 };
 
 /**

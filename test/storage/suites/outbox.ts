@@ -323,6 +323,52 @@ export function outboxTests(open: OpenStorages): void {
     expect(await storage.outbox.nextDueAt()).toBeUndefined();
   });
 
+  test("only what is queued can be tried sooner or cancelled, and only by its sender", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    const bob = await createAccount(storage, "bob@acme.test");
+    const later = { kind: "retry", nextAttemptAt: NOW + 60_000, message: "not reached" } as const;
+    const waiting = await enqueue(storage, alice, { now: NOW - 1 });
+    const [attempted] = await lease(storage, "a", NOW - 1);
+    const { retry, cancel } = storage.outbox;
+    expect(await cancel(alice, waiting.shareId, NOW)).toMatchObject({ state: "DELIVERING" });
+    expect(await retry(alice, waiting.shareId, NOW)).toMatchObject({ state: "DELIVERING" });
+    expect(await cancel(bob, waiting.shareId, NOW)).toBeUndefined();
+    expect(await retry(alice, bytes(), NOW)).toBeUndefined();
+    await storage.outbox.settle("a", [{ outboxId: attempted!.outboxId, update: later }], NOW);
+    expect(await lease(storage, "b")).toEqual([]);
+
+    expect(await retry(alice, waiting.shareId, NOW)).toMatchObject({
+      state: "QUEUED",
+      attempts: 1,
+      message: "not reached",
+      nextAttemptAt: NOW,
+    });
+    expect(await storage.outbox.nextDueAt()).toBe(NOW);
+    const cancelled = await cancel(alice, waiting.shareId, NOW);
+    expect(cancelled).toMatchObject({ state: "CANCELLED", nextAttemptAt: 0, message: "not reached" });
+    expect(await cancel(alice, waiting.shareId, NOW + 1)).toEqual(cancelled);
+    expect(await retry(alice, waiting.shareId, NOW + 1)).toEqual(cancelled);
+    expect(await storage.outbox.nextDueAt()).toBeUndefined();
+    expect(await lease(storage, "c")).toEqual([]);
+    expect(await storage.outbox.status(alice, waiting.shareId)).toEqual(cancelled);
+    expect((await storage.accounts.byId(alice))!.storedBytes).toBe(ENVELOPE_BYTES);
+  });
+
+  test("what is not delivered yet is listed by itself, whatever stands between", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    const sent: Uint8Array[] = [];
+    for (const _ of range(1, 9)) sent.push((await enqueue(storage, alice)).shareId);
+    for (const index of [0, 3, 4, 8]) await storage.outbox.cancel(alice, sent[index]!, NOW);
+    const list = async (before?: number) =>
+      storage.outbox.list(alice, { limit: 3, undelivered: true, ...(before && { before }) });
+    const first = await list();
+    expect(first.map(({ shareId }) => shareId)).toEqual([sent[7], sent[6], sent[5]]);
+    const second = await list(first.at(-1)!.position);
+    expect(second.map(({ shareId }) => shareId)).toEqual([sent[2], sent[1]]);
+  });
+
   test("a copy deleted under way and sent again is seen again", async () => {
     const storage = await open().fresh();
     const alice = await createAccount(storage, "alice@acme.test");

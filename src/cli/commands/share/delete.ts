@@ -6,12 +6,12 @@ import { base64Of, findNodeShare } from "../../node-shares.ts";
 
 /** Deletes a received share, or the own copy of a sent one. */
 export const run: Run = async (context, [id], options) => {
-  const box = options.sent === true ? "SHARE_BOX_SENT" : "SHARE_BOX_RECEIVED";
+  const box = options.sent === true ? "SENT" : "RECEIVED";
   const { shareId, cancelled } = await withOwnNode(context, async (node) => {
     const found = await findNodeShare(node, String(id), box);
     const answer = await node.call<{ cancelled?: boolean }>("ShareService/DeleteShare", {
       shareId: base64Of(found),
-      box,
+      box: `SHARE_BOX_${box}`,
     });
     return { shareId: found, cancelled: answer.cancelled ?? false };
   });

@@ -3,31 +3,17 @@
 import { printResult, type Run } from "../../context.ts";
 import { describeDelivery, readDelivery } from "../../delivery.ts";
 import { showTime } from "../../duration.ts";
-import { usageError } from "../../failure.ts";
 import { withOwnNode } from "../../node-call.ts";
-import { hexOf, type JsonShare, listShares, timeOf } from "../../node-shares.ts";
+import { hexOf, type JsonShare, listUpTo, readLimit, timeOf } from "../../node-shares.ts";
 import { SHOWN_DIGITS } from "../../share-id.ts";
 import { visibleAddress } from "../../visible.ts";
 
-const DEFAULT_LIMIT = 50;
-const MAX_PAGE = 100;
-
 /** Lists received or sent shares. Needs no key: the node knows who sent what to whom, and not what it says. */
 export const run: Run = async (context, _args, options) => {
-  const limit = options.limit === undefined ? DEFAULT_LIMIT : Number(options.limit);
-  if (!Number.isSafeInteger(limit) || limit < 1) throw usageError("--limit must be a number from 1 on");
+  const limit = readLimit(options.limit);
   const sent = options.sent === true;
-  const { shares, more } = await withOwnNode(context, async (node) => {
-    const found: JsonShare[] = [];
-    let pageToken = "";
-    do {
-      const size = Math.min(limit - found.length, MAX_PAGE);
-      const page = await listShares(node, sent ? "SHARE_BOX_SENT" : "SHARE_BOX_RECEIVED", size, pageToken);
-      found.push(...(page.shares ?? []));
-      pageToken = page.nextPageToken ?? "";
-    } while (pageToken !== "" && found.length < limit);
-    return { shares: found.map(toResult), more: pageToken !== "" };
-  });
+  const found = await withOwnNode(context, (node) => listUpTo(node, sent ? "SENT" : "RECEIVED", limit));
+  const [shares, more] = [found.shares.map(toResult), found.more];
   const lines = context.json ? [] : await Promise.all(shares.map((share) => describe(share, sent)));
   if (lines.length === 0) lines.push(sent ? "you have sent nothing" : "nothing has come yet");
   if (more) lines.push(`(there are more: --limit ${limit * 2})`);
