@@ -1,15 +1,18 @@
 /** `keypears serve` */
 
 import { once } from "node:events";
-import { loadConfig, readConfigFile } from "../../config.ts";
-import { createNode } from "../../server/node.ts";
+import { loadConfig, type NodeConfig, readConfigFile } from "../../config.ts";
+import { createNode, type Node } from "../../server/node.ts";
+import type { WorkersOptions } from "../../server/workers/primary.ts";
 import { printResult, type Run } from "../context.ts";
 
-/** Runs a node until SIGTERM or Ctrl-C. SIGHUP has it read its certificate again. */
+/** Runs a node, of one process or several, until SIGTERM or Ctrl-C. SIGHUP has it read its certificate again. */
 export const run: Run = async (context, _args, options) => {
   const file = typeof options.config === "string" ? readConfigFile(options.config) : undefined;
-  const config = loadConfig({ flags: options, env: process.env, file: file?.options ?? {} });
-  const node = await createNode({ ...config, warnings: [...(file?.warnings ?? []), ...config.warnings] });
+  const sources = { flags: options, file: file?.options ?? {} };
+  const loaded = loadConfig({ ...sources, env: process.env });
+  const config = { ...loaded, warnings: [...(file?.warnings ?? []), ...loaded.warnings] };
+  const { node, failed } = await start(config, sources);
   const stop = new AbortController();
   const reload = () =>
     void node
@@ -25,7 +28,21 @@ export const run: Run = async (context, _args, options) => {
     printResult(context, { host: address.host, port: address.port, apiUrl, domains: config.domains }, "");
   }
 
-  await ended;
-  await node.close();
-  process.off("SIGHUP", reload);
+  try {
+    await Promise.race([ended, failed]);
+  } finally {
+    await node.close();
+    process.off("SIGHUP", reload);
+  }
 };
+
+/** `failed` rejects when the node cannot go on, which one process alone never does. */
+async function start(
+  config: NodeConfig,
+  sources: WorkersOptions,
+): Promise<{ readonly node: Node; readonly failed: Promise<never> }> {
+  if (config.workers === 1) return { node: await createNode(config), failed: new Promise(() => {}) };
+  const { startWorkers } = await import("../../server/workers/primary.ts");
+  const node = await startWorkers(config, sources);
+  return { node, failed: node.failed };
+}

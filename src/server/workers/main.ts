@@ -1,0 +1,5 @@
+/** The module that a worker process runs. */
+
+import { runWorker } from "./worker.ts";
+
+runWorker();
