@@ -4,8 +4,8 @@
  * probes on a silent line.
  */
 
-import { isIP } from "node:net";
 import pg from "pg";
+import { isLoopback } from "../protocol/ip-policy.ts";
 import { plainBytes } from "./database.ts";
 import { StorageError } from "./errors.ts";
 
@@ -69,13 +69,7 @@ function withExplicitTls(url: URL): URL {
 /** Whether a URL leads to a socket in the file system or over the loopback interface. */
 function isOnThisMachine(url: URL): boolean {
   const host = url.searchParams.get("host") ?? decodeURIComponent(url.hostname).replace(/^\[(.*)\]$/, "$1");
-  return (
-    host === "" ||
-    host.startsWith("/") ||
-    host === "localhost" ||
-    host === "::1" ||
-    (isIP(host) === 4 && host.startsWith("127."))
-  );
+  return host === "" || host.startsWith("/") || host === "localhost" || isLoopback(host);
 }
 
 function getTypeParser(oid: number, format?: "text" | "binary"): (value: string) => unknown {

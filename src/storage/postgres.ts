@@ -38,6 +38,8 @@ export interface PostgresOptions {
   readonly pooled?: boolean | undefined;
   /** No time-outs and another name for the server: for what takes as long as it takes, such as migrations. */
   readonly unhurried?: boolean;
+  /** In place of the usual ones: for tests. */
+  readonly timeouts?: PostgresTimeouts;
   readonly clock?: (() => number) | undefined;
   /** Sees every statement. */
   readonly log?: LogConfig;
@@ -58,7 +60,7 @@ class PostgresDatabase implements Database {
 
   constructor(url: string, options: PostgresOptions) {
     const { connections = DEFAULT_CONNECTIONS, pooled = false, unhurried = false } = options;
-    const timeouts = unhurried ? NO_TIMEOUTS : TIMEOUTS;
+    const timeouts = unhurried ? NO_TIMEOUTS : (options.timeouts ?? TIMEOUTS);
     const setInTransactions = pooled || unhurried;
     const pool = new pg.Pool({
       ...connectionConfig(url, unhurried ? `${APPLICATION_NAME}-maintenance` : APPLICATION_NAME),
