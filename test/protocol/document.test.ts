@@ -4,7 +4,7 @@ import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { file_keypears_v1_contact_book } from "../../gen/keypears/v1/contact_book_pb.ts";
-import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
+import { DiscoveryService, ServerLimitsSchema } from "../../gen/keypears/v1/discovery_service_pb.ts";
 import { file_keypears_v1_envelope } from "../../gen/keypears/v1/envelope_pb.ts";
 import {
   DeliveryOutcome,
@@ -15,6 +15,7 @@ import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import { file_keypears_v1_key_set } from "../../gen/keypears/v1/key_set_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { RejectionReasonSchema, ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
+import { loadConfig } from "../../src/config.ts";
 import { CHALLENGE_LIFETIME_MS } from "../../src/crypto/challenge.ts";
 import { DERIVATION_CONTEXT, SEALING_LABEL, SIGNATURE_CONTEXT } from "../../src/crypto/contexts.ts";
 import * as stamp from "../../src/crypto/stamp.ts";
@@ -38,6 +39,14 @@ function section(heading: string): string {
 function rows(text: string): string[][] {
   return [...text.matchAll(/^ *\| (`[^|]+.*) \|$/gm)].map(([, row = ""]) =>
     row.split(/ *(?<!\\)\| */).map((cell) => cell.replaceAll("`", "").trim()),
+  );
+}
+
+/** The numbers in section 10 whose names match. */
+function listedLimits(names: RegExp): Record<string, number> {
+  const listed = rows(section("## 10 Limits")).filter(([name = ""]) => names.test(name));
+  return Object.fromEntries(
+    listed.map(([name, value = ""]) => [name, Number(value.replace(/ .*/, "").replaceAll(",", ""))]),
   );
 }
 
@@ -74,12 +83,18 @@ describe("the protocol document", () => {
   });
 
   it("names every limit with the value that the code has", () => {
-    const listed = rows(section("## 10 Limits")).map(([name, value = ""]) => {
-      return [name, Number(value.replace(/ .*/, "").replaceAll(",", ""))];
-    });
-    expect(Object.fromEntries(listed)).toEqual({ ...limits });
+    expect(listedLimits(/^[A-Z]/)).toEqual({ ...limits });
     expect(document).toContain(MAX_PAYLOAD_BYTES.toLocaleString("en-US"));
     expect(document).toContain(`lasts ${CHALLENGE_LIFETIME_MS / 60_000} minutes`);
+  });
+
+  it("names every limit that a node tells, with the value that it has where the operator sets none", () => {
+    const defaults = loadConfig({ flags: { domain: "acme.example", database: "sqlite:node.sqlite" } }).limits;
+    const told = ServerLimitsSchema.fields.map(({ name, localName }) => [
+      name,
+      defaults[localName as keyof typeof defaults],
+    ]);
+    expect(listedLimits(/^[a-z]/)).toEqual(Object.fromEntries(told));
   });
 
   it("gives the messages that are hashed, signed or sealed with the fields that they have", () => {

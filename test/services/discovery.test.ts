@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ServerLimitsSchema } from "../../gen/keypears/v1/discovery_service_pb.ts";
 import type { FetchDocument } from "../../src/federation/document-fetcher.ts";
 import { PeerError, type PeerErrorReason } from "../../src/federation/errors.ts";
 import { parseApiUrl } from "../../src/protocol/api-url.ts";
@@ -32,6 +33,16 @@ describe("the description of a node", () => {
         serverTime: BigInt(node.now()),
         limits: { maxEnvelopeBytes: 262_144, maxBatchLookups: 100, maxAccountBytes: 10_485_760n },
       });
+    }));
+
+  it("tells every limit that the schema has a field for", () =>
+    withNode({}, async (node) => {
+      const { limits } = await node.as().discovery.getServerInfo({});
+      const told = ServerLimitsSchema.fields.map(({ localName }) => [
+        localName,
+        Number(limits?.[localName as keyof typeof limits]),
+      ]);
+      expect(Object.fromEntries(told)).toEqual(node.context.limits);
     }));
 
   it("says that development resolution is on, and that accounts are open, where it is so", () =>
