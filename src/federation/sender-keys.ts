@@ -9,7 +9,7 @@ import { KeySetView, type PublishedKeySet } from "../../gen/keypears/v1/key_set_
 import type { Clock } from "../clock.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { ProtocolError } from "../protocol/errors.ts";
-import { type ParsedKeySet, verifyKeySet } from "../protocol/key-set.ts";
+import { type ParsedKeySet, verifyingKey, verifyKeySet } from "../protocol/key-set.ts";
 import type { Succession } from "../protocol/key-window.ts";
 import { ACTIVE_NUMBER_TTL_MS, UNKNOWN_NUMBER_INTERVAL_MS } from "../protocol/limits.ts";
 import { sameBytes } from "../protocol/strict-message.ts";
@@ -20,6 +20,8 @@ import { PeerError } from "./errors.ts";
 /** A sender's verified key set and what its successor says about it. */
 export interface SenderKeys {
   readonly keySet: ParsedKeySet;
+  /** Its composite verifying key, 1,984 bytes. */
+  readonly verifyingKey: Uint8Array;
   readonly record: SenderKeySet;
   readonly succession: Succession;
 }
@@ -34,6 +36,8 @@ export type SenderKeysResult =
 
 /** Looks up senders' key sets. */
 export interface SenderKeyDirectory {
+  /** What is known already and may be believed still, without asking anybody. `address` is canonical. */
+  known(address: string, number: number): SenderKeys | undefined;
   /** `address` is canonical; `source` identifies the connection on whose behalf a domain may have to be resolved. */
   get(address: string, number: number, source: string): Promise<SenderKeysResult>;
 }
@@ -50,7 +54,7 @@ export interface SenderKeyDirectoryOptions {
   readonly clock: Clock;
   /** Asks the sender's domain, which may be this node's own. */
   readonly fetchKeySet: FetchKeySet;
-  /** Key sets to keep; about 6 KB each. */
+  /** Key sets to keep; about 15 KB each. */
   readonly maxKeySets?: number;
 }
 
@@ -59,12 +63,9 @@ const UNAVAILABLE_RETRY_MS = 30_000;
 /** Default bound of the cache. */
 const DEFAULT_MAX_KEY_SETS = 10_000;
 
-interface CachedKeySet {
-  readonly keySet: ParsedKeySet;
-  readonly record: SenderKeySet;
-  succession: Succession;
+interface CachedKeySet extends SenderKeys {
   /** When the succession was learnt; it cannot change any more once there is a successor. */
-  learntAt: number;
+  readonly learntAt: number;
 }
 
 /** Makes a directory with its caches. */
@@ -91,24 +92,32 @@ export function createSenderKeyDirectory(options: SenderKeyDirectoryOptions): Se
         return { kind: "unknown" };
       }
       if (error instanceof PeerError || error instanceof ProtocolError) {
-        const retryAfterMs = UNAVAILABLE_RETRY_MS;
+        const asked = error instanceof PeerError ? error.retryAfterMs : undefined;
+        const retryAfterMs = asked ?? UNAVAILABLE_RETRY_MS;
         return { kind: "unavailable", message: `sender's key set: ${error.message}`, retryAfterMs };
       }
       throw error;
     }
   }
 
+  function believed(id: string): SenderKeys | undefined {
+    const cached = known.get(id);
+    if (cached === undefined) return undefined;
+    const { succession, learntAt } = cached;
+    return succession.supersededAt !== 0 || clock() < learntAt + ACTIVE_NUMBER_TTL_MS ? cached : undefined;
+  }
+
   return {
+    known: (address, number) => believed(`${number} ${address}`),
+
     async get(address, number, source) {
       const id = `${number} ${address}`;
       const now = clock();
-      const cached = known.get(id);
-      if (cached && (cached.succession.supersededAt !== 0 || now < cached.learntAt + ACTIVE_NUMBER_TTL_MS)) {
-        return { kind: "found", keys: cached };
-      }
+      const keys = believed(id);
+      if (keys !== undefined) return { kind: "found", keys };
       if (isRecent(missing.get(id), now)) return { kind: "unknown" };
       const missedAt = lastMiss.get(address);
-      if (!cached && missedAt !== undefined && isRecent(missedAt, now)) {
+      if (!known.has(id) && missedAt !== undefined && isRecent(missedAt, now)) {
         const retryAfterMs = missedAt + UNKNOWN_NUMBER_INTERVAL_MS - now;
         return { kind: "unavailable", message: "sender's key set was asked for just now", retryAfterMs };
       }
@@ -155,7 +164,13 @@ function verifyPublished(
     selfSignature: published.keySet.selfSignature,
     continuitySignature: published.keySet.continuitySignature,
   };
-  return { keySet, record, succession: { supersededAt, revoked: published.revoked }, learntAt: now };
+  return {
+    keySet,
+    verifyingKey: verifyingKey(keySet.publicKeys),
+    record,
+    succession: { supersededAt, revoked: published.revoked },
+    learntAt: now,
+  };
 }
 
 function garbage(message: string): ProtocolError {

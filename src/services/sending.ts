@@ -5,7 +5,7 @@
 
 import type { MethodImpl } from "@connectrpc/connect";
 import type { ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
-import { envelopeRecord } from "../federation/inbound.ts";
+import { envelopeRecord } from "../federation/inbound-delivery.ts";
 import { parseAddress } from "../protocol/address.ts";
 import { type ParsedEnvelope, parseEnvelope, verifyEnvelopeSignature } from "../protocol/envelope.ts";
 import { parseKeySetBody } from "../protocol/key-set.ts";

@@ -2,6 +2,7 @@
 
 import { acceptEnvelopes } from "./acceptance.ts";
 import { type Database, lockAccount, type Queries } from "./database.ts";
+import { readDeliveryFacts } from "./delivery-facts.ts";
 import { OPENING_COLUMNS, toOpening } from "./envelopes.ts";
 import { deleteExpired } from "./expiry.ts";
 import { removeReceivedShares } from "./received-removal.ts";
@@ -25,23 +26,7 @@ const SHARE_COLUMNS = [
 /** The received shares of a database. */
 export function createReceivedShareStore(database: Database): ReceivedShareStore {
   return {
-    isKnown: (accountId, shareId) =>
-      database.read(async (queries) => {
-        const row = await queries
-          .selectFrom("tombstones")
-          .select("share_id")
-          .where("account_id", "=", accountId)
-          .where("share_id", "=", shareId)
-          .unionAll(
-            queries
-              .selectFrom("received_shares")
-              .select("share_id")
-              .where("account_id", "=", accountId)
-              .where("share_id", "=", shareId),
-          )
-          .executeTakeFirst();
-        return row !== undefined;
-      }),
+    deliveryFacts: (questions) => readDeliveryFacts(database, questions),
 
     accept: async (acceptances) =>
       acceptances.length === 0 ? [] : database.write((trx) => acceptEnvelopes(database, trx, acceptances)),

@@ -273,6 +273,29 @@ export interface SenderKeySet {
   readonly continuitySignature: Uint8Array;
 }
 
+/** Which envelope to tell the facts about. */
+export interface DeliveryQuestion {
+  /** Canonical. */
+  readonly recipient: string;
+  /** Number of the recipient's key set that it is sealed to. */
+  readonly recipientKeyNumber: number;
+  /** Canonical. */
+  readonly sender: string;
+  readonly shareId: Uint8Array;
+}
+
+/** What an envelope is judged by before its signature is verified. */
+export interface DeliveryFacts {
+  /** The recipient. */
+  readonly accountId: number;
+  /** True if an accepted envelope with this id is kept or remembered for the recipient. */
+  readonly isKnown: boolean;
+  /** What the next one says about the key set that it is sealed to; undefined if there is no such set. */
+  readonly sealedTo: { readonly supersededAt: number; readonly revoked: boolean } | undefined;
+  /** What the recipient says about the sender. */
+  readonly contact: ContactStateName;
+}
+
 /** A verified envelope to be stored for its recipient. */
 export interface Acceptance {
   readonly accountId: number;
@@ -300,8 +323,11 @@ export type AcceptanceResult =
 
 /** Shares that accounts received. */
 export interface ReceivedShareStore {
-  /** True if an accepted envelope with this id is kept or remembered for the account: asked before a signature is verified. */
-  isKnown(accountId: number, shareId: Uint8Array): Promise<boolean>;
+  /**
+   * The facts about each envelope, in the order of the questions; undefined where there is no such recipient. Costs one
+   * statement, however many they are.
+   */
+  deliveryFacts(questions: readonly DeliveryQuestion[]): Promise<readonly (DeliveryFacts | undefined)[]>;
   /** Stores verified envelopes, each on its own merits, in one transaction. Results in the same order. */
   accept(acceptances: readonly Acceptance[]): Promise<readonly AcceptanceResult[]>;
   /** Newest first, with sequences below `before` if given. Expired ones are left out. */

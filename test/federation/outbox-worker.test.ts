@@ -9,7 +9,7 @@ import {
 import { RejectionReason } from "../../gen/keypears/v1/share_service_pb.ts";
 import { backoff } from "../../src/federation/backoff.ts";
 import { PeerError } from "../../src/federation/errors.ts";
-import { envelopeRecord } from "../../src/federation/inbound.ts";
+import { envelopeRecord } from "../../src/federation/inbound-delivery.ts";
 import {
   createOutboxWorker,
   type OutboxWorker,

@@ -51,6 +51,7 @@ const SHORT_SCANS = [
   "CONSTANT ROW",
   "1 CONSTANT ROW",
   "3-ROW VALUES CLAUSE",
+  "json_each VIRTUAL TABLE",
   "accounts USING COVERING INDEX accounts_purging",
 ];
 
@@ -60,7 +61,15 @@ const hot: Record<string, () => Promise<unknown>> = {
   "a page of an inbox": () => storage.received.list(alice, { limit: 50, before: 1_000_000, now: NOW }),
   "the first page of an inbox": () => storage.received.list(alice, { limit: 50, now: NOW }),
   "what follows a cursor": () => storage.received.after(alice, { after: 7, limit: 50, now: NOW }),
-  "whether an envelope is known": () => storage.received.isKnown(alice, bytes()),
+  "the facts about delivered envelopes": () =>
+    storage.received.deliveryFacts(
+      range(1, 3).map((recipientKeyNumber) => ({
+        recipient: "alice@acme.test",
+        recipientKeyNumber,
+        sender: "bob@partner.test",
+        shareId: bytes(),
+      })),
+    ),
   "one received share": () => storage.received.get(alice, bytes(), NOW),
   "accepting a batch": () =>
     storage.received.accept(range(1, 3).map(() => acceptance(alice, { firstContact: true }))),

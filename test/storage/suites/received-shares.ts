@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import type { Storage } from "../../../src/storage/open.ts";
+import type { Acceptance } from "../../../src/storage/stores.ts";
 import {
   acceptance,
   acceptMany,
@@ -7,11 +9,22 @@ import {
   DAY,
   ENVELOPE_BYTES,
   envelope,
+  keySet,
   NOW,
+  notice,
   range,
+  request,
+  sealedKeys,
   senderKeySet,
 } from "../fixtures.ts";
 import type { OpenStorages } from "../suite.ts";
+
+/** Whether an envelope for bob@partner.test is kept or remembered. */
+async function isKnown(storage: Storage, { envelope: { shareId, sender, recipient } }: Acceptance) {
+  const question = { recipient, recipientKeyNumber: 1, sender, shareId };
+  const [facts] = await storage.received.deliveryFacts([question]);
+  return facts?.isKnown;
+}
 
 export function receivedShareTests(open: OpenStorages): void {
   test("the same envelope accepted fifty times at once is there once", async () => {
@@ -124,9 +137,9 @@ export function receivedShareTests(open: OpenStorages): void {
       { kind: "duplicate" },
       { kind: "duplicate" },
     ]);
-    expect(await storage.received.isKnown(bob, deleted.envelope.shareId)).toBe(true);
+    expect(await isKnown(storage, deleted)).toBe(true);
     expect(await storage.received.deleteExpired(NOW + 7 * DAY, 100)).toBe(2);
-    expect(await storage.received.isKnown(bob, deleted.envelope.shareId)).toBe(false);
+    expect(await isKnown(storage, deleted)).toBe(false);
   });
 
   test("a share that outlives its tombstone is a duplicate still", async () => {
@@ -134,8 +147,60 @@ export function receivedShareTests(open: OpenStorages): void {
     const bob = await createAccount(storage, "bob@partner.test");
     const [kept] = await acceptMany(storage, bob, 1);
     await storage.received.deleteExpired(NOW + 7 * DAY, 100);
-    expect(await storage.received.isKnown(bob, kept!.envelope.shareId)).toBe(true);
+    expect(await isKnown(storage, kept!)).toBe(true);
     expect(await storage.received.accept([kept!])).toEqual([{ kind: "duplicate" }]);
+  });
+
+  test("the facts about many envelopes come in their order, with nothing about who does not exist", async () => {
+    const storage = await open().fresh();
+    const bob = await createAccount(storage, "bob@partner.test");
+    const carol = await createAccount(storage, 'o"brien@partner.test');
+    const gone = await createAccount(storage, "gone@partner.test");
+    await storage.accounts.delete(gone, NOW);
+    await publish(storage, bob, 2, { revokesPrevious: true });
+    await storage.contacts.set(bob, "blocked@acme.test", "BLOCKED", { now: NOW, maxContacts: 9 });
+    await storage.contacts.set(carol, "alice@acme.test", "ACCEPTED", { now: NOW, maxContacts: 9 });
+    const [accepted] = await acceptMany(storage, bob, 1);
+    const ask = (
+      recipient: string,
+      recipientKeyNumber = 1,
+      sender = "alice@acme.test",
+      shareId = bytes(),
+    ) => ({
+      recipient,
+      recipientKeyNumber,
+      sender,
+      shareId,
+    });
+    const known = accepted!.envelope.shareId;
+
+    const facts = await storage.received.deliveryFacts([
+      ask("nobody@partner.test"),
+      ask("bob@partner.test", 2, "alice@acme.test", known),
+      ask("gone@partner.test"),
+      ask('o"brien@partner.test', 1, "alice@acme.test", known),
+      ask("bob@partner.test", 1, "blocked@acme.test"),
+      ask("bob@partner.test", 3),
+      ask("bob@partner.test", 2, "alice@acme.test", known),
+    ]);
+
+    const active = { supersededAt: 0, revoked: false };
+    const first = { accountId: bob, isKnown: true, sealedTo: active, contact: "NONE" };
+    expect(facts).toEqual([
+      undefined,
+      first,
+      undefined,
+      { accountId: carol, isKnown: false, sealedTo: active, contact: "ACCEPTED" },
+      {
+        accountId: bob,
+        isKnown: false,
+        sealedTo: { supersededAt: NOW + 1, revoked: true },
+        contact: "BLOCKED",
+      },
+      { accountId: bob, isKnown: false, sealedTo: undefined, contact: "NONE" },
+      first,
+    ]);
+    expect(await storage.received.deliveryFacts([])).toEqual([]);
   });
 
   test("a refused envelope is not remembered", async () => {
@@ -143,7 +208,7 @@ export function receivedShareTests(open: OpenStorages): void {
     const bob = await createAccount(storage, "bob@partner.test");
     const refused = acceptance(bob, { maxStoredBytes: 10 });
     expect(await storage.received.accept([refused])).toEqual([{ kind: "over-quota" }]);
-    expect(await storage.received.isKnown(bob, refused.envelope.shareId)).toBe(false);
+    expect(await isKnown(storage, refused)).toBe(false);
     expect(await storage.received.accept([{ ...refused, maxStoredBytes: 1e6 }])).toEqual([
       { kind: "accepted", sequence: 1 },
     ]);
@@ -303,6 +368,25 @@ export function receivedShareTests(open: OpenStorages): void {
     );
     const results = await storage.received.accept(batch);
     expect(results.filter(({ kind }) => kind === "accepted")).toHaveLength(900);
-    expect(await storage.received.isKnown(bob, batch[899]!.envelope.shareId)).toBe(true);
+    expect(await isKnown(storage, batch[899]!)).toBe(true);
   });
+}
+
+/** Publishes the next key set of an account. */
+async function publish(
+  storage: Storage,
+  accountId: number,
+  number: number,
+  { revokesPrevious }: { readonly revokesPrevious: boolean },
+): Promise<void> {
+  const published = await storage.keySets.publish({
+    accountId,
+    expectedActiveNumber: number - 1,
+    keySet: keySet(number, NOW + 1, revokesPrevious),
+    sealedKeys: sealedKeys(number),
+    now: NOW,
+    notice: notice(),
+    request: request(),
+  });
+  expect(published.kind).toBe("published");
 }
