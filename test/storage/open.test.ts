@@ -148,6 +148,24 @@ test("a full database refuses what it cannot store, keeps what it acknowledged, 
   await accept();
 });
 
+test("a database that takes no writes says so, answers reads, and takes them again without being opened anew", async () => {
+  const database = openSqlite(newPath());
+  const storage = createStorage(database);
+  open.push(storage);
+  await storage.migrate();
+  const bob = await createAccount(storage, "bob@partner.test");
+  await database.write((trx) => sql`pragma query_only = on`.execute(trx));
+  expect(await failure(acceptMany(storage, bob, 1))).toMatchObject({
+    reason: "DATABASE_READ_ONLY",
+    retryable: true,
+    message: "database takes no writes at present, try again later",
+  });
+  expect(await storage.received.list(bob, { limit: 10, now: NOW })).toHaveLength(0);
+  await database.write((trx) => sql`pragma query_only = off`.execute(trx));
+  await acceptMany(storage, bob, 1);
+  expect(await storage.received.list(bob, { limit: 10, now: NOW })).toHaveLength(1);
+});
+
 test("a damaged file is an error with its reason, not a wrong answer", async () => {
   const path = newPath();
   const storage = await openStorage({ url: `sqlite:${path}` });

@@ -1,5 +1,8 @@
 // What becomes of reads and writes when lines to PostgreSQL break, stall or wait, and how connections are set up.
 
+import { chmod, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
@@ -7,8 +10,9 @@ import type { Database } from "../../src/storage/database.ts";
 import { createStorage, openStorage, type Storage } from "../../src/storage/open.ts";
 import { openPostgres, type PostgresOptions } from "../../src/storage/postgres.ts";
 import { connectionConfig } from "../../src/storage/postgres-connection.ts";
+import { createCertificateAuthority } from "../support/certificates.ts";
 import { acceptance, acceptMany, createAccount, MAX_BYTES, NOW, range } from "./fixtures.ts";
-import { type PostgresServer, psql, startPostgres } from "./postgres.ts";
+import { type PostgresServer, psql, startOwnPostgres, startPostgres } from "./postgres.ts";
 import { type PostgresProxy, startProxy } from "./proxy.ts";
 
 const NO_TIMEOUTS = { statement: 0, lock: 0, idleInTransaction: 0, answer: 0 };
@@ -329,5 +333,44 @@ describe("TLS", () => {
       reason: "DATABASE_CONFIGURATION",
       message: expect.stringContaining("sslmode=disable"),
     });
+  });
+
+  test("with a certificate is checked for its authority and for the name of the host", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "keypears-tls-"));
+    ends.push(() => rm(folder, { recursive: true }));
+    await chmod(folder, 0o755); // the server runs as another user
+    const authority = createCertificateAuthority();
+    const { cert, key } = authority.issue({ names: ["localhost"] });
+    const [certFile, keyFile, rootFile] = ["cert.pem", "key.pem", "root.pem"].map((name) =>
+      join(folder, name),
+    );
+    await writeFile(rootFile!, authority.certificate);
+    const secure = await startOwnPostgres();
+    ends.push(() => secure.stop());
+    await writeFile(certFile!, cert);
+    await writeFile(keyFile!, key, { mode: 0o600 });
+    if (process.getuid?.() === 0) await chown(keyFile!, secure.owner.uid, secure.owner.gid);
+    await psql(
+      secure.url,
+      `alter system set ssl_cert_file = '${certFile}'`,
+      `alter system set ssl_key_file = '${keyFile}'`,
+      "alter system set ssl = on",
+    );
+    await secure.restart("fast");
+    const at = async (host: string, parameters: string) => {
+      const url = new URL(secure.url);
+      url.hostname = host;
+      url.search = parameters;
+      const storage = await openStorage({ url: url.href });
+      await storage.close();
+    };
+    await at("localhost", `sslmode=verify-full&sslrootcert=${rootFile}`);
+    await at("127.0.0.1", `sslmode=verify-ca&sslrootcert=${rootFile}`);
+    await at("127.0.0.1", "sslmode=require");
+    const refused = { reason: "DATABASE_CONFIGURATION", message: expect.stringContaining("sslrootcert") };
+    await expect(at("127.0.0.1", `sslmode=verify-full&sslrootcert=${rootFile}`)).rejects.toMatchObject(
+      refused,
+    );
+    await expect(at("localhost", "sslmode=verify-full")).rejects.toMatchObject(refused);
   });
 });
