@@ -17,6 +17,8 @@ export interface Ended {
 export interface ServedNode {
   readonly domain: string;
   readonly origin: string;
+  /** The process; undefined while it is down. */
+  readonly pid: number | undefined;
   /** Everything that it said on standard error, over all its lives. */
   words(): string;
   /** Starts it, and waits until it answers. */
@@ -34,14 +36,17 @@ export function serveNode(options: {
   readonly port: number;
   readonly folder: string;
   readonly resolve?: ReadonlyMap<string, string>;
+  /** Further options of the command. */
+  readonly flags?: readonly string[];
 }): ServedNode {
-  const { domain, port, folder, resolve = new Map() } = options;
+  const { domain, port, folder, resolve = new Map(), flags = [] } = options;
   const origin = `http://127.0.0.1:${port}`;
   const args = [
     ["serve", "--dev", "--domain", domain, "--listen", `127.0.0.1:${port}`, "--data-dir", folder],
     ["--creation-difficulty", "1", "--first-contact-difficulty", "1", "--log-format", "json"],
     ["--max-first-contacts-per-day", "100000"],
     ...Array.from(resolve, ([name, at]) => ["--resolve", `${name}=${at}`]),
+    flags,
   ].flat();
   let running: Command | undefined;
   let words = "";
@@ -49,6 +54,9 @@ export function serveNode(options: {
   return {
     domain,
     origin,
+    get pid() {
+      return running?.child.pid;
+    },
     words: () => words + (running?.output().stderr ?? ""),
     async start() {
       running = startCommand(args);
