@@ -149,19 +149,22 @@ test("a full database refuses what it cannot store, keeps what it acknowledged, 
 });
 
 test("a database that takes no writes says so, answers reads, and takes them again without being opened anew", async () => {
-  const database = openSqlite(newPath());
+  // In memory one connection reads and writes, so that a read can turn the switch, which stands for a disk that went bad.
+  const database = openSqlite(":memory:");
+  const setReadOnly = (value: string) =>
+    database.read((queries) => sql.raw(`pragma query_only = ${value}`).execute(queries));
   const storage = createStorage(database);
   open.push(storage);
   await storage.migrate();
   const bob = await createAccount(storage, "bob@partner.test");
-  await database.write((trx) => sql`pragma query_only = on`.execute(trx));
+  await setReadOnly("on");
   expect(await failure(acceptMany(storage, bob, 1))).toMatchObject({
     reason: "DATABASE_READ_ONLY",
     retryable: true,
     message: "database takes no writes at present, try again later",
   });
   expect(await storage.received.list(bob, { limit: 10, now: NOW })).toHaveLength(0);
-  await database.write((trx) => sql`pragma query_only = off`.execute(trx));
+  await setReadOnly("off");
   await acceptMany(storage, bob, 1);
   expect(await storage.received.list(bob, { limit: 10, now: NOW })).toHaveLength(1);
 });
