@@ -119,10 +119,12 @@ export function createRoom(whole: Size): Room {
 
 const NOTHING: Size = { envelopes: 0, bytes: 0 };
 
-function plus(a: Size, b: Size): Size {
+/** Both together. */
+export function plus(a: Size, b: Size): Size {
   return { envelopes: a.envelopes + b.envelopes, bytes: a.bytes + b.bytes };
 }
 
-function minus(a: Size, b: Size): Size {
+/** What is left of the first without the second. */
+export function minus(a: Size, b: Size): Size {
   return { envelopes: a.envelopes - b.envelopes, bytes: a.bytes - b.bytes };
 }

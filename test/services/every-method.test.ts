@@ -43,6 +43,7 @@ const OPEN: ReadonlySet<DescMethod> = new Set<DescMethod>([
   AccountService.method.getLoginParameters,
   AccountService.method.logIn,
   FederationService.method.deliverShares,
+  FederationService.method.deliverShareStream,
   HashService.method.blake3,
 ]);
 
@@ -79,9 +80,10 @@ afterAll(() => node.close());
 async function call(method: DescMethod, request: object, token?: string): Promise<string> {
   const transport = node.transport(token === undefined ? {} : { token });
   const client: Record<string, (request: object) => unknown> = createClient(method.parent, transport);
-  const sent = method.methodKind === "client_streaming" ? once(request) : request;
-  const answer = client[method.localName]!(sent);
-  if (method.methodKind !== "server_streaming")
+  const { methodKind } = method;
+  const sendsStream = methodKind === "client_streaming" || methodKind === "bidi_streaming";
+  const answer = client[method.localName]!(sendsStream ? once(request) : request);
+  if (methodKind === "unary" || methodKind === "client_streaming")
     return toJsonString(method.output, await (answer as Promise<never>));
   for await (const message of answer as AsyncIterable<never>) return toJsonString(method.output, message);
   return "";
