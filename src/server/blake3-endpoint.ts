@@ -11,7 +11,8 @@ import type { Logger } from "../logger.ts";
 import type { Reason } from "../protocol/reasons.ts";
 import type { Caller, NodeLimits } from "../services/context.ts";
 import { fieldError, reasonOf, serviceError } from "../services/errors.ts";
-import type { Request, Response } from "./listener.ts";
+import type { Exchange, Request, Response } from "./exchange.ts";
+import type { Route } from "./http.ts";
 import { type BodyMemory, callerGone, discardBody, readBody } from "./request-body.ts";
 import { respondError, respondJson, respondMethodNotAllowed } from "./respond.ts";
 import { answerPreflight, exposeToAnyOrigin } from "./rpc/cors.ts";
@@ -25,7 +26,7 @@ export interface Blake3EndpointOptions {
   readonly limits: Pick<NodeLimits, "maxAnonymousRequestBytes" | "defaultDeadlineMs">;
   readonly bodies: BodyMemory;
   /** Learns who calls. */
-  readonly identify: (request: Request) => Promise<Caller>;
+  readonly identify: (exchange: Exchange) => Caller | Promise<Caller>;
   /** Takes what a hash costs from the caller's budget; throws RATE_LIMITED. */
   readonly spend: (caller: Caller) => Promise<void>;
   /** The 32-byte hash. */
@@ -48,12 +49,10 @@ const STATUS: Readonly<Partial<Record<Reason, number>>> = {
 };
 
 /** Makes the endpoint. Its promise never rejects. */
-export function createBlake3Endpoint(
-  options: Blake3EndpointOptions,
-): (request: Request, response: Response) => Promise<void> {
+export function createBlake3Endpoint(options: Blake3EndpointOptions): Route {
   const { log, limits } = options;
 
-  return async (request, response) => {
+  return async (request, response, exchange) => {
     exposeToAnyOrigin(response);
     if (request.method === "OPTIONS") {
       answerPreflight(response, METHODS);
@@ -76,7 +75,7 @@ export function createBlake3Endpoint(
     let reason: string | undefined;
     try {
       if (options.stopping.aborted) throw shuttingDown();
-      const caller = await options.identify(request);
+      const caller = await options.identify(exchange);
       prefix = caller.sourcePrefix;
       await options.spend(caller);
       const hash = await options.hash(textOf(await receive(request, response)));

@@ -3,30 +3,34 @@
  * opens. Known before a byte of the body is read.
  */
 
-import type { Http2ServerRequest } from "node:http2";
 import { ProtocolError } from "../protocol/errors.ts";
 import { type CidrRange, inRanges, sourcePrefix } from "../protocol/ip-policy.ts";
 import type { Caller, ServiceContext } from "../services/context.ts";
 import { authenticate } from "../services/session-token.ts";
-import type { Request } from "./listener.ts";
+import type { Connection, Exchange } from "./exchange.ts";
 
 /**
- * The caller of a request.
+ * The caller of a request. Only a token is worth a question to the database, and a wait for it.
  *
  * @param trustedProxies proxies whose X-Forwarded-For is believed.
  * @throws StorageError.
  */
-export async function identifyCaller(
-  request: Request,
+export function identifyCaller(
+  { connection, headers }: Pick<Exchange, "connection" | "headers">,
   context: Pick<ServiceContext, "stores" | "clock" | "log">,
   trustedProxies: readonly CidrRange[],
-): Promise<Caller> {
-  const ip = clientAddress(request.socket.remoteAddress, request.headers["x-forwarded-for"], trustedProxies);
-  return {
-    sourcePrefix: (ip === undefined ? undefined : prefixOfAddress(ip)) ?? "unknown",
-    connectionId: connectionIdOf(request),
-    session: await authenticate(context, request.headers.authorization ?? null),
+): Caller | Promise<Caller> {
+  const caller = {
+    sourcePrefix:
+      trustedProxies.length === 0
+        ? peerPrefix(connection)
+        : prefixOf(clientAddress(connection.remoteAddress, headers["x-forwarded-for"], trustedProxies)),
+    connectionId: connection.id,
+    session: undefined,
   };
+  const { authorization } = headers;
+  if (authorization === undefined) return caller;
+  return authenticate(context, authorization).then((session) => ({ ...caller, session }));
 }
 
 /**
@@ -59,18 +63,18 @@ function prefixOfAddress(text: string): string | undefined {
   }
 }
 
-const connectionIds = new WeakMap<object, string>();
-let connections = 0;
+const peerPrefixes = new WeakMap<Connection, string>();
 
-/** Tells connections of this process apart. An HTTP/2 session is one; its requests share it. */
-function connectionIdOf(request: Request): string {
-  const session = "stream" in request ? (request as Http2ServerRequest).stream.session : undefined;
-  const connection = session ?? request.socket;
-  let id = connectionIds.get(connection);
-  if (id === undefined) {
-    connections += 1;
-    id = `c${connections}`;
-    connectionIds.set(connection, id);
+/** The prefix of a connection's peer, which does not change. */
+function peerPrefix(connection: Connection): string {
+  let prefix = peerPrefixes.get(connection);
+  if (prefix === undefined) {
+    prefix = prefixOf(connection.remoteAddress);
+    peerPrefixes.set(connection, prefix);
   }
-  return id;
+  return prefix;
+}
+
+function prefixOf(address: string | undefined): string {
+  return (address === undefined ? undefined : prefixOfAddress(address)) ?? "unknown";
 }

@@ -7,18 +7,22 @@ import { primitives, toHex, utf8 } from "../crypto/index.ts";
 import type { Logger } from "../logger.ts";
 import { DISCOVERY_PATH } from "../protocol/discovery-document.ts";
 import { isLoopback } from "../protocol/ip-policy.ts";
-import type { Request, Response } from "./listener.ts";
+import type { Exchange, HeaderList, Request, Response } from "./exchange.ts";
 import { respondError, respondJson, respondMethodNotAllowed, respondText } from "./respond.ts";
+import { isUnchanged } from "./rpc/caching.ts";
 import type { RpcDispatcher } from "./rpc/dispatcher.ts";
 
 /** Where a balancer asks whether this node may be given requests. */
 export const HEALTH_PATH = "/healthz";
 
+/** Answers requests to a path. `exchange` tells who sent the request. */
+export type Route = (request: Request, response: Response, exchange: Exchange) => Promise<void>;
+
 /** What the handler needs. */
 export interface HttpHandlerOptions {
   readonly rpc: RpcDispatcher;
   /** What else answers requests, by path. */
-  readonly routes: ReadonlyMap<string, (request: Request, response: Response) => Promise<void>>;
+  readonly routes: ReadonlyMap<string, Route>;
   /** The discovery document of every hosted domain. */
   readonly discoveryDocument: string;
   /** Canonical domains that are hosted. */
@@ -38,30 +42,30 @@ const HSTS = "max-age=31536000";
 const READ_METHODS = ["GET", "HEAD"];
 
 /** Makes the handler of all requests. */
-export function createHttpHandler(
-  options: HttpHandlerOptions,
-): (request: Request, response: Response) => void {
+export function createHttpHandler(options: HttpHandlerOptions): (exchange: Exchange) => void {
   const { log } = options;
   const etag = `"${toHex(primitives().blake3.hash(utf8(options.discoveryDocument), 16))}"`;
+  const standing: HeaderList = [
+    "x-content-type-options",
+    "nosniff",
+    ...(options.secure ? ["strict-transport-security", HSTS] : []),
+  ];
 
-  return (request, response) => {
-    // A broken connection is seen where the answer is written; the events must only not go unheard.
-    request.on("error", () => {});
-    response.on("error", () => {});
-    answer(request, response).catch((error: unknown) => {
+  return (exchange) => {
+    exchange.standing = standing;
+    if (options.rpc(exchange)) return;
+    const { request, response } = exchange.messages();
+    answer(request, response, exchange).catch((error: unknown) => {
       log.error({ err: error }, "a request failed in a way that is a bug");
       if (response.headersSent) response.destroy();
       else respondError(response, 500, "INTERNAL", "internal error");
     });
   };
 
-  async function answer(request: Request, response: Response): Promise<void> {
-    response.setHeader("X-Content-Type-Options", "nosniff");
-    if (options.secure) response.setHeader("Strict-Transport-Security", HSTS);
-    if (options.rpc(request, response)) return;
+  async function answer(request: Request, response: Response, exchange: Exchange): Promise<void> {
     const [path = ""] = (request.url ?? "").split("?", 1);
     const route = options.routes.get(path);
-    if (route !== undefined) await route(request, response);
+    if (route !== undefined) await route(request, response, exchange);
     else if (path === DISCOVERY_PATH) answerDiscovery(request, response);
     else if (path === HEALTH_PATH) await answerHealth(request, response);
     else respondError(response, 404, "NOT_FOUND", "nothing here: see /.well-known/keypears.json");
@@ -89,7 +93,7 @@ export function createHttpHandler(
       "Cache-Control": `max-age=${DISCOVERY_MAX_AGE_SECONDS}`,
       ETag: etag,
     };
-    if (matches(request.headers["if-none-match"], etag)) respondText(response, 304, "", headers);
+    if (isUnchanged(request.headers["if-none-match"], [etag])) respondText(response, 304, "", headers);
     else respondText(response, 200, options.discoveryDocument, headers);
   }
 
@@ -129,9 +133,4 @@ function authorityOf(request: Request): { host: string; port: number } {
   const [, bracketed, name = "", port = "0"] =
     /^(?:\[([^\]]*)\]|([^:]*))(?::([0-9]{1,5}))?$/.exec(authority) ?? [];
   return { host: (bracketed ?? name).toLowerCase().replace(/\.$/, ""), port: Number(port) };
-}
-
-/** Whether an If-None-Match header (RFC 9110 §13.1.2) names the entity tag. */
-function matches(header: string | undefined, etag: string): boolean {
-  return (header ?? "").split(",").some((tag) => ["*", etag].includes(tag.trim().replace(/^W\//, "")));
 }

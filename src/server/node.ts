@@ -26,15 +26,9 @@ import { openStorage, type Storage } from "../storage/open.ts";
 import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
 import { identifyCaller } from "./caller.ts";
+import type { Exchange } from "./exchange.ts";
 import { createHttpHandler } from "./http.ts";
-import {
-  type Certificate,
-  type ConnectionSource,
-  type ListenerTimeouts,
-  listen,
-  type Request,
-  type Response,
-} from "./listener.ts";
+import { type Certificate, type ConnectionSource, type ListenerTimeouts, listen } from "./listener.ts";
 import { createNodeLogger } from "./logging.ts";
 import { createBodyMemory } from "./request-body.ts";
 import { respondError } from "./respond.ts";
@@ -164,7 +158,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     ...config.listen,
     source: overrides.source,
     certificate,
-    handler: (request, response) => handle(request, response),
+    handler: (exchange) => handle(exchange),
     log,
     ...(overrides.timeouts && { timeouts: overrides.timeouts }),
   });
@@ -174,7 +168,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   const incoming = {
     limits: config.limits,
     bodies: createBodyMemory(MAX_HELD_REQUESTS * config.limits.maxRequestBytes),
-    identify: (request: Request) => identifyCaller(request, context, config.trustedProxies),
+    identify: (exchange: Exchange) => identifyCaller(exchange, context, config.trustedProxies),
     stopping: stopping.signal,
     log,
   };
@@ -190,6 +184,8 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
       // At the root too, for gRPC clients, which know no prefix.
       prefixes: [...new Set(["", ...prefixes])],
       largeServices: new Set(["keypears.v1.FederationService"]),
+      // Session tokens, beside what callers choose.
+      secretServices: new Set(["keypears.v1.AccountService"]),
     }),
     routes: new Map(prefixes.map((prefix) => [prefix + BLAKE3_PATH, blake3])),
     discoveryDocument: buildDiscoveryDocument(apiUrl, { allowInsecure: config.development }),
@@ -326,8 +322,10 @@ function logCryptoTiers(log: Logger): void {
   log.info({ tiers }, "crypto");
 }
 
-function refuseWhileStarting(_request: Request, response: Response): void {
-  respondError(response, 503, "STARTING", "this node is starting", { "Retry-After": "1" });
+function refuseWhileStarting(exchange: Exchange): void {
+  respondError(exchange.messages().response, 503, "STARTING", "this node is starting", {
+    "Retry-After": "1",
+  });
 }
 
 /** Deletes what has expired, now and then, a batch at a time so that nobody waits for it long. */

@@ -3,10 +3,12 @@
  * share, and got rid of where nobody wants it.
  */
 
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
+import type { Readable } from "node:stream";
 import type { ConnectError } from "@connectrpc/connect";
 import { serviceError } from "../services/errors.ts";
-import type { Request, Response } from "./listener.ts";
+import type { Request, Response } from "./exchange.ts";
 import { transportError } from "./rpc/errors.ts";
 
 /** The part of the shared memory that one request has. */
@@ -44,8 +46,57 @@ const FREE_BODY_BYTES = 64 * 1024;
 const MAX_DISCARDED_BYTES = 16 * 1024 * 1024;
 // Stopping and starting at each chunk would cost more than reading it.
 const READ_AHEAD_BYTES = 64 * 1024;
+// What a chunk takes beside its bytes, about.
+const CHUNK_OVERHEAD_BYTES = 256;
 const BUSY_RETRY_MS = 1_000;
 const ANSWER_CHECK_MS = 5;
+const NO_BYTES = Buffer.alloc(0);
+
+/** Bytes that come in chunks and are taken in pieces of other lengths. */
+export interface ByteQueue {
+  readonly length: number;
+  push(chunk: Buffer): void;
+  /** Takes so many bytes, which have to be there. */
+  take(length: number): Buffer;
+}
+
+/**
+ * Makes an empty queue. Its bytes are in one buffer that grows by doubling: a list of chunks would take a hundred times the
+ * memory of the bytes, for a caller who sends them one by one. A single chunk stays where it is.
+ */
+export function byteQueue(): ByteQueue {
+  let buffer: Buffer = NO_BYTES;
+  let start = 0;
+  let end = 0;
+  return {
+    get length() {
+      return end - start;
+    },
+    push(chunk) {
+      const length = end - start;
+      if (length === 0) {
+        buffer = chunk;
+        start = 0;
+        end = chunk.length;
+        return;
+      }
+      if (end + chunk.length > buffer.length) {
+        const larger = Buffer.allocUnsafeSlow(2 * (length + chunk.length));
+        larger.set(buffer.subarray(start, end));
+        buffer = larger;
+        start = 0;
+        end = length;
+      }
+      buffer.set(chunk, end);
+      end += chunk.length;
+    },
+    take(length) {
+      const taken = buffer.subarray(start, start + length);
+      start += length;
+      return taken;
+    },
+  };
+}
 
 /** Makes the memory that requests share. */
 export function createBodyMemory(maxBytes: number): BodyMemory {
@@ -85,6 +136,65 @@ export function callerGone(): ConnectError {
   return transportError("CANCELLED", "the caller went away");
 }
 
+/** What `collectBody` is told about a body. */
+export interface BodyLimits {
+  /** Value of its Content-Length header. */
+  readonly declaredLength: string | undefined;
+  readonly maxBytes: number;
+  /** What a body above the limit is refused with. */
+  readonly tooLarge: () => ConnectError;
+  /** Asked while a large body comes in. */
+  readonly memory: () => HeldMemory;
+}
+
+/**
+ * Collects a whole body. `done` is called once, with the body or with what went wrong: a ConnectError CANCELLED when the
+ * caller went away, RATE_LIMITED when other bodies have the memory.
+ *
+ * @returns a function that gives up: `done` is then not called any more.
+ */
+export function collectBody(
+  body: Readable,
+  { declaredLength, maxBytes, tooLarge, memory }: BodyLimits,
+  done: (error: ConnectError | undefined, body: Buffer) => void,
+): () => void {
+  const received = byteQueue();
+  const stop = () => {
+    body.off("data", take);
+    body.off("end", end);
+    body.off("error", fail);
+  };
+  const refuse = (error: ConnectError) => {
+    stop();
+    done(error, NO_BYTES);
+  };
+  const take = (chunk: Buffer) => {
+    received.push(chunk);
+    const { length } = received;
+    if (length > maxBytes) refuse(tooLarge());
+    else if (length > FREE_BODY_BYTES && !memory().hold(chunk.length)) refuse(overloaded());
+  };
+  const end = () => {
+    stop();
+    // An HTTP/2 stream that was reset ends like one that is complete.
+    if ("aborted" in body && body.aborted === true) done(callerGone(), NO_BYTES);
+    else done(undefined, received.take(received.length));
+  };
+  const fail = () => refuse(callerGone());
+  if (declaredLength !== undefined && Number(declaredLength) > maxBytes) {
+    refuse(tooLarge());
+    return stop;
+  }
+  if (body.readableEnded) {
+    end();
+    return stop;
+  }
+  body.on("data", take);
+  body.on("end", end);
+  body.on("error", fail);
+  return stop;
+}
+
 /**
  * Reads a whole body.
  *
@@ -99,33 +209,25 @@ export function readBody(
   signal: AbortSignal,
   memory: HeldMemory,
 ): Promise<Buffer> {
-  if (Number(request.headers["content-length"] ?? 0) > maxBodyBytes) return Promise.reject(tooLarge());
+  const limits = {
+    declaredLength: request.headers["content-length"],
+    maxBytes: maxBodyBytes,
+    tooLarge,
+    memory: () => memory,
+  };
   return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let length = 0;
-    const settle = (settled: () => void) => {
-      request.off("data", take);
-      request.off("end", end);
-      request.off("error", fail);
+    const stop = collectBody(request, limits, (error, body) => {
       signal.removeEventListener("abort", abort);
-      settled();
-    };
-    const take = (chunk: Buffer) => {
-      length += chunk.length;
-      chunks.push(chunk);
-      if (length > maxBodyBytes) settle(() => reject(tooLarge()));
-      else if (!holdChunk(memory, chunk, length)) settle(() => reject(overloaded()));
-    };
-    const end = () => settle(() => resolve(Buffer.concat(chunks, length)));
-    const fail = () => settle(() => reject(callerGone()));
-    const abort = () => settle(() => reject(signal.reason));
-    // A broken connection can report itself after the wait for it is over.
-    request.on("error", () => {});
-    request.on("data", take);
-    request.on("end", end);
-    request.on("error", fail);
-    signal.addEventListener("abort", abort);
+      if (error === undefined) resolve(body);
+      else reject(error);
+    });
+    signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
+
+    function abort(): void {
+      stop();
+      reject(signal.reason);
+    }
   });
 }
 
@@ -138,7 +240,7 @@ export function bodyChunks(request: Request, signal: AbortSignal): BodyChunks {
   let readyBytes = 0;
   const take = (chunk: Buffer) => {
     ready.push(chunk);
-    readyBytes += chunk.length;
+    readyBytes += chunk.length + CHUNK_OVERHEAD_BYTES;
     if (readyBytes >= READ_AHEAD_BYTES) request.pause();
     wake();
   };
@@ -176,7 +278,7 @@ export function bodyChunks(request: Request, signal: AbortSignal): BodyChunks {
       }
       if (failure !== undefined) throw failure.reason;
       const chunk = ready.shift();
-      readyBytes -= chunk?.length ?? 0;
+      if (chunk !== undefined) readyBytes -= chunk.length + CHUNK_OVERHEAD_BYTES;
       return chunk;
     },
     close() {
@@ -194,11 +296,17 @@ export function bodyChunks(request: Request, signal: AbortSignal): BodyChunks {
  */
 export function discardBody(request: Request, response: Response): void {
   if (request.complete) return;
-  if (request.httpVersionMajor === 2) {
+  if ("stream" in request) {
     const { stream } = request as Http2ServerRequest;
     stream.once("finish", () => resetWhenAnswered(stream));
-    return;
+  } else {
+    discardHttp1Body(request, response as ServerResponse);
   }
+}
+
+/** The same over HTTP/1.1. */
+export function discardHttp1Body(request: IncomingMessage, response: ServerResponse): void {
+  if (request.complete) return;
   const declared = Number(request.headers["content-length"] ?? 0);
   if (declared > MAX_DISCARDED_BYTES) {
     if (!response.headersSent) response.setHeader("Connection", "close");
@@ -216,7 +324,7 @@ export function discardBody(request: Request, response: Response): void {
  * Asks a caller to send no more, by a reset without an error behind the complete answer (RFC 9113 §8.1). No event says when
  * the answer's last frame, which may be its trailers, is out; a reset in front of it would make a failure of the answer.
  */
-function resetWhenAnswered(stream: ServerHttp2Stream): void {
+export function resetWhenAnswered(stream: ServerHttp2Stream): void {
   if (stream.closed || stream.destroyed) return;
   if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
   else setTimeout(resetWhenAnswered, ANSWER_CHECK_MS, stream);

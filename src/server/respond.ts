@@ -1,7 +1,7 @@
 /** Plain HTTP answers as JSON, for everything that is no call (docs/protocol.md, section 9). */
 
 import type { Reason } from "../protocol/reasons.ts";
-import type { Response } from "./listener.ts";
+import type { Response } from "./exchange.ts";
 
 /** Reasons of plain HTTP answers: those of calls, and what only HTTP can say. */
 export type HttpReason =
@@ -9,6 +9,7 @@ export type HttpReason =
   | "NOT_FOUND"
   | "METHOD_NOT_ALLOWED"
   | "CONTENT_TYPE_UNSUPPORTED"
+  | "HTTP_VERSION_UNSUPPORTED"
   | "STARTING";
 
 /** Answers with a JSON object. */

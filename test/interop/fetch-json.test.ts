@@ -143,7 +143,7 @@ describe("fetch with JSON", () => {
     [404, "not_found", METHOD, { address: "nobody@acme.test" }],
     [401, "unauthenticated", "keypears.v1.ShareService/ListShares", {}],
     [400, "failed_precondition", METHOD, { address: "alice@elsewhere.test" }],
-    [501, "unimplemented", "keypears.v1.KeySetService/GetNothing", {}],
+    [404, "unimplemented", "keypears.v1.KeySetService/GetNothing", {}],
   ])("gets status %i for %s", { timeout: TIMEOUT_MS }, async (status, code, method, body) => {
     const response = await post(`/api/${method}`, body);
 

@@ -214,7 +214,7 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
       [
         "compression that no header names",
         () => Buffer.concat([whole, envelope(gzipSync("x"), 1)]),
-        "MESSAGE_INVALID",
+        "ENCODING_MISSING",
       ],
       ["what is no message", () => Buffer.concat([whole, envelope(Uint8Array.of(0xff))]), "MESSAGE_INVALID"],
       [

@@ -348,7 +348,7 @@ describe("over TLS", () => {
     expect(answer.headers.get("strict-transport-security")).toMatch(/^max-age=/);
     const socket = connectTls({ ...tls, port: server.port, ALPNProtocols: ["http/1.1"] });
     socket.write("GET /healthz HTTP/1.1\r\nHost: acme.test\r\nConnection: close\r\n\r\n");
-    expect(await received(socket)).toMatch(/^HTTP\/1\.1 200 .*Strict-Transport-Security/s);
+    expect(await received(socket)).toMatch(/^HTTP\/1\.1 200 .*strict-transport-security/s);
   });
 
   it("ends handshakes that do not end, and requests without an end", async () => {

@@ -66,16 +66,10 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
       }
     });
 
-    it("lets any origin read the answer, and never compresses it", async () => {
-      const { response } = await ask("a".repeat(1_500), {
-        "accept-encoding": "gzip",
-        "grpc-accept-encoding": "gzip",
-      });
+    it("lets any origin read the answer", async () => {
+      const { response } = await ask("alice");
       expect(response.headers.get("access-control-allow-origin")).toBe("*");
       expect(response.headers.has("access-control-allow-credentials")).toBe(false);
-      expect(response.headers.has("content-encoding")).toBe(false);
-      expect(response.headers.has("grpc-encoding")).toBe(false);
-      expect(response.body.includes("aaaa") || response.body.includes("YWFh")).toBe(true);
     });
 
     it.each([
@@ -221,8 +215,8 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
       [
         "a compressed message without its encoding",
         () => envelope(message, 1),
-        "InvalidArgument",
-        "MESSAGE_INVALID",
+        "Internal",
+        "ENCODING_MISSING",
       ],
       [
         "an envelope that announces 4 GiB",
@@ -285,7 +279,7 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
     const base64 = Buffer.from(binary).toString("base64url");
     const second = await get(`${GET_KEY_SET}?connect=v1&encoding=proto&base64=1&message=${base64}`);
     expect(decode(GetKeySetResponseSchema, DRESSES[0]!, second.body).published!.activeNumber).toBe(8);
-    expect((await get(`${GET_KEY_SET}?connect=v1&encoding=xml&message=1`)).status).toBe(400);
+    expect((await get(`${GET_KEY_SET}?connect=v1&encoding=xml&message=1`)).status).toBe(415);
     expect((await get(`${GET_KEY_SET}?encoding=proto&base64=1&message=%21`)).status).toBe(400);
     const refused = await get(PUBLISH + query);
     expect([refused.status, refused.headers.get("allow")]).toEqual([405, "POST, OPTIONS"]);

@@ -6,7 +6,8 @@ import { createConnection } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { silentLogger } from "../../src/logger.ts";
-import { type Listener, listen, type Response } from "../../src/server/listener.ts";
+import type { Response } from "../../src/server/exchange.ts";
+import { type Listener, listen } from "../../src/server/listener.ts";
 
 const TIMEOUT_MS = 60_000;
 const TAKE_MS = 200;
@@ -23,9 +24,8 @@ async function answering(answer: (response: Response) => void): Promise<number> 
     port: 0,
     log: silentLogger,
     timeouts: { takeAnswerMs: TAKE_MS, closeMs: 0 },
-    handler(request, response) {
-      request.on("error", () => {});
-      response.on("error", () => {});
+    handler(exchange) {
+      const { response } = exchange.messages();
       ended = once(response, "close");
       answer(response);
     },

@@ -4,11 +4,19 @@
  */
 
 import { cors } from "@connectrpc/connect";
-import type { Response } from "../listener.ts";
+import type { HeaderList, Response } from "../exchange.ts";
 
 const PREFLIGHT_MAX_AGE_SECONDS = 7_200;
 const ALLOWED_HEADERS = [...cors.allowedHeaders, "Authorization"].join(", ");
 const EXPOSED_HEADERS = [...cors.exposedHeaders, "Accept-Encoding", "Retry-After"].join(", ");
+
+/** Headers that let pages of any origin read an answer. */
+export const ANY_ORIGIN: HeaderList = [
+  "access-control-allow-origin",
+  "*",
+  "access-control-expose-headers",
+  EXPOSED_HEADERS,
+];
 
 /** Lets pages of any origin read a response. */
 export function exposeToAnyOrigin(response: Response): void {

@@ -12,6 +12,7 @@ export const MAX_UNARY_DEADLINE_MS = 60_000;
 
 // The longest that a timer of the platform runs; a stream that asks for more has no deadline.
 const MAX_TIMER_MS = 2 ** 31 - 1;
+const NONE: ReturnType<typeof parseGrpcTimeout> = {};
 
 /**
  * The deadline of a call in milliseconds, undefined for a stream without one, or "malformed".
@@ -25,7 +26,7 @@ export function deadlineOf(
   defaultMs: number,
 ): number | undefined | "malformed" {
   const parse = isGrpc(format) ? parseGrpcTimeout : parseConnectTimeout;
-  const { timeoutMs: asked, error } = parse(header ?? null, Number.MAX_SAFE_INTEGER);
+  const { timeoutMs: asked, error } = header === undefined ? NONE : parse(header, Number.MAX_SAFE_INTEGER);
   if (error !== undefined) return "malformed";
   if (kind === "unary") return Math.min(asked ?? defaultMs, MAX_UNARY_DEADLINE_MS);
   return asked !== undefined && asked <= MAX_TIMER_MS ? asked : undefined;

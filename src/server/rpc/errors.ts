@@ -15,6 +15,8 @@ import { StorageError } from "../../storage/errors.ts";
 const TRANSPORT_REASONS = {
   /** The message is compressed in a way that this node does not know. */
   ENCODING_UNSUPPORTED: Code.Unimplemented,
+  /** The message is marked as compressed, and no header says how (gRPC's compression.md has the code). */
+  ENCODING_MISSING: Code.Internal,
   /** Not exactly one request message, where the method takes one. */
   MESSAGE_COUNT_INVALID: Code.Unimplemented,
   /** The caller went away. Only the log sees it. */
@@ -51,7 +53,7 @@ export function callError(thrown: unknown, requestId: string, log: Logger): Conn
   if (reason === undefined && error.code === Code.Canceled) {
     return transportError("CANCELLED", "the caller went away");
   }
-  if (reason !== undefined && error.code !== Code.Internal) {
+  if (reason !== undefined && (error.code !== Code.Internal || reason === "ENCODING_MISSING")) {
     if (thrown instanceof StorageError) {
       const { reason: problem, code } = thrown;
       log.warn({ requestId, problem, code }, "the database did not do what a call asked");
@@ -67,4 +69,15 @@ export function callError(thrown: unknown, requestId: string, log: Logger): Conn
 /** INVALID_ARGUMENT for a message as a whole. */
 export function malformedMessage(problem: string): ConnectError {
   return serviceError("MESSAGE_INVALID", problem);
+}
+
+/** INVALID_ARGUMENT, because a body ends within a message. */
+export function cutOff(): ConnectError {
+  return malformedMessage("the message is cut off");
+}
+
+/** RESOURCE_EXHAUSTED for a message above the limit of its call. */
+export function tooLarge(maxBytes: number): ConnectError {
+  const message = `the message is larger than ${maxBytes} bytes, the most that this call may be`;
+  return serviceError("MESSAGE_TOO_LARGE", message, { metadata: { max_bytes: String(maxBytes) } });
 }

@@ -6,30 +6,29 @@
 
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { serviceError } from "../../services/errors.ts";
-import type { Request } from "../listener.ts";
-import { type BodyChunks, bodyChunks, type HeldMemory, holdChunk, overloaded } from "../request-body.ts";
+import type { Request } from "../exchange.ts";
 import {
-  cutOff,
-  ENVELOPE_HEADER_BYTES,
-  encodingOf,
-  openMessage,
-  readEnvelopeHeader,
-} from "./request-message.ts";
+  type BodyChunks,
+  bodyChunks,
+  byteQueue,
+  type HeldMemory,
+  holdChunk,
+  overloaded,
+} from "../request-body.ts";
+import { decompress } from "./compression.ts";
+import { ENVELOPE_HEADER_BYTES, readEnvelopeHeader } from "./envelope.ts";
+import { cutOff } from "./errors.ts";
+import { decodeMessage } from "./message.ts";
+import { encodingOf, type MessageOptions } from "./request-message.ts";
 import type { WireFormat } from "./wire-format.ts";
 
 /** How long a caller has for each message of a stream, in milliseconds, from when the method asks for it. */
 export const STREAM_MESSAGE_MS = 60_000;
 
-/** How a stream of messages is received. */
-export interface MessageStreamOptions {
-  /** Limit of each message, as it came and decompressed. */
-  readonly maxBytes: number;
+/** How a stream of messages is received. Memory is given back when the method asks for the next one. */
+export interface MessageStreamOptions extends MessageOptions {
   /** How long the caller has for each message. */
   readonly messageMs: number;
-  /** Ends a wait; its reason is thrown. */
-  readonly signal: AbortSignal;
-  /** Asked while a large message comes in; given back when the method asks for the next one. */
-  readonly memory: HeldMemory;
   /** Told how many bytes a message came in. */
   readonly received: (bytes: number) => void;
 }
@@ -45,7 +44,7 @@ export async function* receiveMessages(
   schema: DescMessage,
   options: MessageStreamOptions,
 ): AsyncGenerator<Message> {
-  const { maxBytes, memory } = options;
+  const { maxBytes, memory, registry } = options;
   const encoding = encodingOf(request, format);
   const silent = new AbortController();
   const chunks = bodyChunks(request, AbortSignal.any([options.signal, silent.signal]));
@@ -61,7 +60,8 @@ export async function* receiveMessages(
         const data = await body.take(length);
         if (data === undefined) throw cutOff();
         options.received(ENVELOPE_HEADER_BYTES + length);
-        message = await openMessage(schema, data, compressed, format.json, maxBytes);
+        const bytes = compressed ? await decompress(data, maxBytes) : data;
+        message = decodeMessage(schema, bytes, format.json, registry);
       } finally {
         clearTimeout(timer);
       }
@@ -76,25 +76,19 @@ export async function* receiveMessages(
 
 /** A body by pieces of the lengths that are asked for, whatever its chunks are. */
 function pieces(chunks: BodyChunks, memory: HeldMemory) {
-  let waiting: Buffer[] = [];
-  let length = 0;
+  const waiting = byteQueue();
   return {
     /** The next piece, undefined at the end of the body. @throws ConnectError when the body ends within it. */
     async take(wanted: number): Promise<Buffer | undefined> {
-      while (length < wanted) {
+      while (waiting.length < wanted) {
         const chunk = await chunks.next();
-        if (chunk === undefined && length === 0) return undefined;
+        if (chunk === undefined && waiting.length === 0) return undefined;
         if (chunk === undefined) throw cutOff();
         waiting.push(chunk);
-        length += chunk.length;
         // What is read ahead of the next message does not count, or a short one could be refused too.
-        if (!holdChunk(memory, chunk, Math.min(length, wanted))) throw overloaded();
+        if (!holdChunk(memory, chunk, Math.min(waiting.length, wanted))) throw overloaded();
       }
-      const [first] = waiting;
-      const all = first !== undefined && waiting.length === 1 ? first : Buffer.concat(waiting, length);
-      length -= wanted;
-      waiting = length > 0 ? [all.subarray(wanted)] : [];
-      return all.subarray(0, wanted);
+      return waiting.take(wanted);
     },
   };
 }

@@ -10,9 +10,9 @@ export interface WireFormat {
   readonly json: boolean;
   /** True if a message has five bytes in front: flags and length. */
   readonly enveloped: boolean;
-  /** The content type, without parameters. */
+  /** The content type of answers, without parameters. */
   readonly contentType: string;
-  /** Names of the headers that say how a message is compressed, what this node understands, how long the caller waits. */
+  /** Names of the headers that say how a message is compressed, what the other side understands, how long it waits. */
   readonly encodingHeader: string;
   readonly acceptEncodingHeader: string;
   readonly timeoutHeader: string;
@@ -48,16 +48,16 @@ const FORMATS: ReadonlyMap<string, WireFormat> = new Map(
       ["application/json", "connect", true],
       ["application/connect+proto", "connect-stream", false],
       ["application/connect+json", "connect-stream", true],
-      ["application/grpc", "grpc", false],
+      ["application/grpc", "grpc", false, "application/grpc+proto"],
       ["application/grpc+proto", "grpc", false],
       ["application/grpc+json", "grpc", true],
-      ["application/grpc-web", "grpc-web", false],
+      ["application/grpc-web", "grpc-web", false, "application/grpc-web+proto"],
       ["application/grpc-web+proto", "grpc-web", false],
       ["application/grpc-web+json", "grpc-web", true],
     ] as const
-  ).map(([contentType, protocol, json]) => [
+  ).map(([contentType, protocol, json, answerType = contentType]) => [
     contentType,
-    { protocol, json, contentType, ...PROTOCOLS[protocol] },
+    { protocol, json, contentType: answerType, ...PROTOCOLS[protocol] },
   ]),
 );
 
@@ -66,7 +66,10 @@ export const CONTENT_TYPES: readonly string[] = [...FORMATS.keys()];
 
 /** The format of a content type, whose parameters do not matter; undefined if it carries no call. */
 export function wireFormat(contentType: string | undefined): WireFormat | undefined {
-  const [mediaType = ""] = (contentType ?? "").split(";", 1);
+  if (contentType === undefined) return undefined;
+  const known = FORMATS.get(contentType);
+  if (known !== undefined) return known;
+  const [mediaType = ""] = contentType.split(";", 1);
   return FORMATS.get(mediaType.trim().toLowerCase());
 }
 

@@ -1,0 +1,23 @@
+/** gRPC-Web: the end of a call that failed, as the one frame of the body: pages cannot read every header. */
+
+import type { ConnectError } from "@connectrpc/connect";
+import type { Answer } from "../../exchange.ts";
+import { envelopes } from "../envelope.ts";
+import { errorTrailers } from "../grpc/trailers.ts";
+import { metadataList } from "../metadata.ts";
+import type { AnswerMetadata } from "../unary-protocol.ts";
+import type { WireFormat } from "../wire-format.ts";
+import { TRAILERS_FLAG, trailersFrame } from "./trailers.ts";
+
+export function refusal(
+  { contentType, acceptEncodingHeader }: WireFormat,
+  error: ConnectError,
+  { header, trailer }: AnswerMetadata,
+): Answer {
+  const trailers = errorTrailers(error, trailer, acceptEncodingHeader);
+  return {
+    status: 200,
+    headers: ["content-type", contentType, ...metadataList(header)],
+    body: envelopes([TRAILERS_FLAG, trailersFrame(trailers)]),
+  };
+}
