@@ -1,5 +1,5 @@
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import {
@@ -32,6 +32,12 @@ describe("bad configuration", () => {
     ["a port that is none", { listen: "127.0.0.1:65536" }, /^--listen/],
     ["IPv6 without brackets", { listen: "::1:80" }, /^--listen/],
     ["an API URL in cleartext", { apiUrl: "http://acme.example/api" }, /^--api-url: .*https/],
+    ["no workers", { workers: "0" }, /^--workers: must be a whole number from 1/],
+    [
+      "workers that each had a database of their own",
+      { workers: "2", database: "sqlite::memory:" },
+      /^--workers: .*memory/,
+    ],
     ["a certificate without its key", { tlsCert: "a.pem" }, /^--tls-key: missing/],
     ["a key without its certificate", { tlsKey: "a.pem" }, /^--tls-cert: missing/],
     ["a database of another kind", { database: "mysql://x" }, /^--database: must be sqlite/],
@@ -122,6 +128,12 @@ describe("a configuration", () => {
       lookupsPerSecond: 50,
       lookupBurst: 200,
     });
+  });
+
+  it("has one process unless told otherwise, and on request one for each core", () => {
+    expect(withFlags({}).workers).toBe(1);
+    expect(withFlags({ workers: "3" }).workers).toBe(3);
+    expect(withFlags({ workers: "auto" }).workers).toBe(availableParallelism());
   });
 
   it("prefers flags to the environment, that to the file, and that to defaults", () => {

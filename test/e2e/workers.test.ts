@@ -2,7 +2,6 @@
 // what a caller was told.
 
 import { once } from "node:events";
-import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import http2, { type ClientHttp2Session } from "node:http2";
@@ -179,13 +178,7 @@ describe("a node with two workers, as processes", () => {
     );
   }
 
-  /** Processes of the workers that serve now. */
-  function workers(): number[] {
-    const lines = linesOf(node.words());
-    const pids = new Map<unknown, number>();
-    for (const { msg, worker, pid } of lines) if (msg === "worker started") pids.set(worker, Number(pid));
-    return [...pids.values()];
-  }
+  const workers = () => workersOf(node);
 
   async function openConnections(count: number): Promise<ClientHttp2Session[]> {
     const sessions = Array.from({ length: count }, () => http2.connect(node.origin));
@@ -333,30 +326,11 @@ describe("a node with two workers, as processes", () => {
   it("speaks TLS, and on SIGHUP all workers use the certificate of now", {
     timeout: TIMEOUT_MS,
   }, async () => {
-    const authority = createCertificateAuthority();
-    const files = { cert: join(folder, "node.crt"), key: join(folder, "node.key") };
-    const replaceFiles = async () => {
-      const { cert, key } = authority.issue({ names: ["tls.test"] });
-      await writeFile(files.key, key, { mode: 0o600 });
-      await writeFile(files.cert, cert);
-    };
-    await replaceFiles();
-    const own = join(folder, "tls");
-    const secure = serveNode({
-      domain: "tls.test",
-      port: await freePort(),
-      folder: own,
-      flags: ["--workers", "2", "--tls-cert", files.cert, "--tls-key", files.key],
+    const { node: secure, replaceCertificate, authority } = await serveTls();
+    const open: tls.TLSSocket[] = [];
+    onTestFinished(() => {
+      for (const socket of open) socket.destroy();
     });
-    onTestFinished(async () => {
-      if (secure.pid !== undefined) await secure.end("SIGTERM");
-    });
-    // `start` asks in cleartext and is never answered: it is the log that tells.
-    const started = secure.start().catch(() => {});
-    await vi.waitFor(() => expect(linesOf(secure.words()).some(isListening)).toBe(true), PATIENCE);
-    expect(existsSync(own)).toBe(true);
-    void started;
-
     /** Serial numbers of the certificates that connections one after the other meet. */
     const serials = async () => {
       const met: string[] = [];
@@ -370,19 +344,57 @@ describe("a node with two workers, as processes", () => {
       }
       return met;
     };
-    const open: tls.TLSSocket[] = [];
-    onTestFinished(() => {
-      for (const socket of open) socket.destroy();
-    });
+
     const [before] = await serials();
-    await replaceFiles();
+    await replaceCertificate();
     process.kill(secure.pid ?? 0, "SIGHUP");
     await vi.waitFor(async () => {
       const met = new Set(await serials());
       expect(met.size).toBe(1);
       expect(met).not.toContain(before);
     }, PATIENCE);
+    for (const socket of open) socket.destroy();
+    expect(await secure.end("SIGTERM")).toMatchObject({ code: 0 });
   });
+
+  it("gives up when no worker is left and none can be started", { timeout: TIMEOUT_MS }, async () => {
+    const { node: secure, files } = await serveTls();
+    await rm(files.cert);
+    for (const pid of workersOf(secure)) process.kill(pid, "SIGKILL");
+    // A signal that does nothing: the end is its own.
+    const { code, stderr } = await secure.end("SIGHUP");
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/\nkeypears: --tls-cert: the file cannot be read \(ENOENT\)/);
+    expect(linesOf(stderr).filter(({ msg }) => msg === "worker died and is replaced").length).toBeGreaterThan(
+      5,
+    );
+  });
+
+  /** A node that speaks TLS, with two workers; stopped with the test. */
+  async function serveTls() {
+    const authority = createCertificateAuthority();
+    const own = await mkdtemp(join(folder, "tls-"));
+    const files = { cert: join(own, "node.crt"), key: join(own, "node.key") };
+    const replaceCertificate = async () => {
+      const { cert, key } = authority.issue({ names: ["tls.test"] });
+      await writeFile(files.key, key, { mode: 0o600 });
+      await writeFile(files.cert, cert);
+    };
+    await replaceCertificate();
+    const node = serveNode({
+      domain: "tls.test",
+      port: await freePort(),
+      folder: own,
+      flags: ["--workers", "2", "--tls-cert", files.cert, "--tls-key", files.key],
+    });
+    onTestFinished(async () => {
+      if (node.pid !== undefined) await node.end("SIGKILL");
+    });
+    // `start` asks in cleartext and is never answered; it is the log that tells.
+    node.start().catch(() => {});
+    await vi.waitFor(() => expect(linesOf(node.words()).some(isListening)).toBe(true), PATIENCE);
+    return { node, files, replaceCertificate, authority };
+  }
 });
 
 function linesOf(words: string): Record<string, unknown>[] {
@@ -390,6 +402,15 @@ function linesOf(words: string): Record<string, unknown>[] {
     .split("\n")
     .filter((line) => line.startsWith("{") && line.endsWith("}"))
     .map((line) => JSON.parse(line));
+}
+
+/** Processes of the workers that were started last. */
+function workersOf(node: ServedNode): number[] {
+  const pids = new Map<unknown, number>();
+  for (const { msg, worker, pid } of linesOf(node.words())) {
+    if (msg === "worker started") pids.set(worker, Number(pid));
+  }
+  return [...pids.values()];
 }
 
 /** What the primary says when all workers answer. */
