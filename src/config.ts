@@ -295,7 +295,8 @@ function warningsAbout(config: Omit<NodeConfig, "warnings">, databaseIsFlag: boo
   return warnings;
 }
 
-function hasPassword(database: unknown): boolean {
+/** Whether a database's URL holds a password. */
+export function hasPassword(database: unknown): boolean {
   return typeof database === "string" && URL.canParse(database) && new URL(database).password !== "";
 }
 

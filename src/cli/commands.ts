@@ -93,6 +93,24 @@ export const COMMANDS: readonly CommandSpec[] = [
     load: async () => (await import("./commands/init.ts")).run,
   },
   {
+    name: "migrate",
+    summary: "move a node's database to another",
+    description:
+      "Copy all that a node stores to an empty database, from SQLite to PostgreSQL or back, and compare both row by row. Stop " +
+      "the node first. The old database is left as it is.",
+    options: [
+      ["--from <URL>", "the database to read: sqlite:PATH or postgres://… [KEYPEARS_MIGRATE_FROM]"],
+      ["--to <URL>", "the database to fill; has to be empty [KEYPEARS_MIGRATE_TO]"],
+    ],
+    examples: [
+      "keypears migrate --from sqlite:/var/lib/keypears/node.sqlite --to postgres://node@db.example/keypears",
+    ],
+    notes:
+      "It happens in one transaction: after an error or Ctrl-C there are empty tables in the new database, nothing more, and it " +
+      "can be run again. A URL with a password belongs into the variables, where others on the machine cannot see it.",
+    load: async () => (await import("./commands/migrate.ts")).run,
+  },
+  {
     name: "crypto",
     summary: "see which code computes what on this machine",
     description:

@@ -78,6 +78,8 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     exitCode: EXIT.unreachable,
     next: "check that the address's domain leads to a KeyPears node",
   },
+  DATABASE_IN_USE: { exitCode: EXIT.refused, next: "stop the node, then try again" },
+  DATABASE_NOT_EMPTY: { exitCode: EXIT.refused, next: "create a new database for it" },
   DATABASE_UNAVAILABLE: { exitCode: EXIT.unreachable, next: TRY_LATER },
   SHUTTING_DOWN: { exitCode: EXIT.unreachable, next: TRY_LATER },
   DISCOVERY_FAILED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },

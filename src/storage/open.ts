@@ -97,7 +97,10 @@ async function openDatabase(options: StorageOptions & { readonly unhurried?: boo
   const { url, ...settings } = options;
   if (url.startsWith("sqlite:")) {
     const { openSqlite } = await import("./sqlite.ts");
-    return openSqlite(url.slice("sqlite:".length), { clock: settings.clock });
+    return openSqlite(url.slice("sqlite:".length), {
+      clock: settings.clock,
+      exclusive: settings.unhurried,
+    });
   }
   if (url.startsWith("postgres://") || url.startsWith("postgresql://")) {
     const { openPostgres } = await import("./postgres.ts");

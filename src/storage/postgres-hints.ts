@@ -10,8 +10,8 @@ import { randomBytes, toHex } from "../crypto/bytes.ts";
 import type { Hint, Hints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import { StorageError, toStorageError } from "./errors.ts";
-import { APPLICATION_NAME } from "./postgres.ts";
 import { connectionConfig } from "./postgres-connection.ts";
+import { HINTS_APPLICATION_NAME } from "./postgres-names.ts";
 import { encodeNews, parseNews } from "./postgres-news.ts";
 
 /** The channel of all nodes of a database. */
@@ -35,7 +35,7 @@ const MAX_RECONNECT_MS = 5_000;
 
 /** Begins to listen; `connected` says whether it does by now. @throws StorageError `DATABASE_CONFIGURATION`. */
 export function createPostgresHints({ url, log }: PostgresHintsOptions): Hints {
-  return new PostgresHints(connectionConfig(url, `${APPLICATION_NAME}-hints`), log);
+  return new PostgresHints(connectionConfig(url, HINTS_APPLICATION_NAME), log);
 }
 
 /** What goes out together. */

@@ -11,10 +11,8 @@ import type { Database, Queries } from "./database.ts";
 import { isConnectionLost, isSerializationFailure, StorageError, toStorageError } from "./errors.ts";
 import { connectionConfig } from "./postgres-connection.ts";
 import { CommitUnknown, createPostgresDialect, type PostgresTimeouts } from "./postgres-dialect.ts";
+import { APPLICATION_NAME, MAINTENANCE_APPLICATION_NAME } from "./postgres-names.ts";
 import type { Schema } from "./schema.ts";
-
-/** What the connections of a node's pool are called in pg_stat_activity. */
-export const APPLICATION_NAME = "keypears";
 
 const DEFAULT_CONNECTIONS = 10;
 const MAX_ATTEMPTS = 6;
@@ -63,7 +61,7 @@ class PostgresDatabase implements Database {
     const timeouts = unhurried ? NO_TIMEOUTS : (options.timeouts ?? TIMEOUTS);
     const setInTransactions = pooled || unhurried;
     const pool = new pg.Pool({
-      ...connectionConfig(url, unhurried ? `${APPLICATION_NAME}-maintenance` : APPLICATION_NAME),
+      ...connectionConfig(url, unhurried ? MAINTENANCE_APPLICATION_NAME : APPLICATION_NAME),
       max: connections,
       // As start-up parameters they cost nothing, and reads have them too; a pooler refuses them.
       ...(!setInTransactions && {

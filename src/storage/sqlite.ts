@@ -9,7 +9,7 @@ import { dirname, resolve } from "node:path";
 import Sqlite, { type Database as SqliteConnection } from "better-sqlite3";
 import { type ControlledTransaction, Kysely, type LogConfig, type Transaction } from "kysely";
 import type { Database, Queries } from "./database.ts";
-import { StorageError, toStorageError } from "./errors.ts";
+import { isSqliteBusy, StorageError, toStorageError } from "./errors.ts";
 import type { Schema } from "./schema.ts";
 import { createSqliteDialect } from "./sqlite-dialect.ts";
 
@@ -19,6 +19,8 @@ const MAX_GROUP = 128;
 
 /** What a test or a bench may set. */
 export interface SqliteOptions {
+  /** Takes a file that nobody else has open, and keeps others out until the end: for copies. */
+  readonly exclusive?: boolean | undefined;
   readonly clock?: (() => number) | undefined;
   /** Sees every statement. */
   readonly log?: LogConfig;
@@ -33,16 +35,19 @@ export function openSqlite(location: string, options: SqliteOptions = {}): Datab
   const connections: SqliteConnection[] = [];
   try {
     const memory = location === ":memory:";
+    const { exclusive = false } = options;
     const path = memory ? location : prepareFile(location);
-    const writer = connect(path, connections);
-    const reader = memory ? writer : connect(path, connections);
+    const writer = connect(path, connections, exclusive);
+    const reader = memory || exclusive ? writer : connect(path, connections);
     if (reader !== writer) reader.pragma("query_only = on");
     // From here on the wait for the write lock is the driver's, which blocks nobody. Readers hardly ever wait in a WAL.
     writer.pragma("busy_timeout = 0");
     return new SqliteDatabase(writer, reader, options);
   } catch (error) {
     for (const connection of connections) connection.close();
-    throw toStorageError(error);
+    throw options.exclusive && isSqliteBusy(error)
+      ? new StorageError("DATABASE_IN_USE")
+      : toStorageError(error);
   }
 }
 
@@ -177,9 +182,11 @@ async function destroy(kysely: Kysely<Schema>): Promise<void> {
   }
 }
 
-function connect(path: string, connections: SqliteConnection[]): SqliteConnection {
-  const connection = new Sqlite(path, { timeout: LOCK_TIMEOUT_MS });
+function connect(path: string, connections: SqliteConnection[], exclusive = false): SqliteConnection {
+  const connection = new Sqlite(path, { timeout: exclusive ? 0 : LOCK_TIMEOUT_MS });
   connections.push(connection);
+  // Whoever has a file with a log open holds a lock on it that this one cannot be had beside.
+  if (exclusive) connection.pragma("locking_mode = exclusive");
   connection.pragma("journal_mode = wal");
   // SQLite as compiled here would sync a WAL at checkpoints only: a share could be acknowledged and lost.
   connection.pragma("synchronous = full");
@@ -189,6 +196,7 @@ function connect(path: string, connections: SqliteConnection[]): SqliteConnectio
   connection.pragma("secure_delete = on");
   connection.pragma("trusted_schema = off");
   connection.pragma(`journal_size_limit = ${JOURNAL_SIZE_LIMIT}`);
+  if (exclusive) connection.exec("begin immediate; commit");
   return connection;
 }
 
