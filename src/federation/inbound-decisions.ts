@@ -48,10 +48,13 @@ export function createDecisions(
   groups: FairGroups<Delivery>,
 ): (group: readonly Delivery[]) => Promise<void> {
   const { clock, log, stores, senderKeys } = options;
-  /** Resolves when all groups that began so far have been verified. */
-  let verified: Promise<unknown> = Promise.resolve();
+  /** Resolves when the group that began last has been handed to the store. */
+  let lastHanded: Promise<void> = Promise.resolve();
 
   return async (group) => {
+    const before = lastHanded;
+    const handed = Promise.withResolvers<void>();
+    lastHanded = handed.promise;
     const wanted = group.filter(({ signal, fail }) => {
       if (signal?.aborted) fail(signal.reason);
       return signal?.aborted !== true;
@@ -59,19 +62,18 @@ export function createDecisions(
     try {
       const back = wanted.flatMap(toVerifiable);
       const screened = await screen(wanted.filter(({ verifiable }) => verifiable === undefined));
-      await store(await inTurn(authenticate([...back, ...screened])));
+      const authentic = await authenticate([...back, ...screened]);
+      // What came first is stored first.
+      await before;
+      const storing = store(authentic);
+      handed.resolve();
+      await storing;
     } catch (error) {
       for (const { fail } of wanted) fail(error);
+    } finally {
+      handed.resolve();
     }
   };
-
-  /** What comes of verifying a group, when those before it have been verified too: what came first is stored first. */
-  async function inTurn<T>(verifying: Promise<T>): Promise<T> {
-    const before = verified;
-    verified = Promise.allSettled([before, verifying]);
-    await before;
-    return verifying;
-  }
 
   /** Everything that costs no signature and no network. Answers with those whose senders' keys are known. */
   async function screen(deliveries: readonly Delivery[]): Promise<readonly Verifiable[]> {

@@ -1,85 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { afterEach, describe, expect, it } from "vitest";
-import { type Envelope, EnvelopeSchema } from "../../gen/keypears/v1/envelope_pb.ts";
+import { EnvelopeSchema } from "../../gen/keypears/v1/envelope_pb.ts";
 import { DeliveryOutcome, type DeliveryResult } from "../../gen/keypears/v1/federation_service_pb.ts";
 import { RejectionReason } from "../../gen/keypears/v1/share_service_pb.ts";
-import { PeerError } from "../../src/federation/errors.ts";
-import { createInbound, type DeliveryBudget } from "../../src/federation/inbound.ts";
-import { createSenderKeyDirectory } from "../../src/federation/sender-keys.ts";
-import { silentLogger } from "../../src/logger.ts";
-import { openStorage, type Storage } from "../../src/storage/open.ts";
-import {
-  makeAccount,
-  makeKeySet,
-  makeShare,
-  published,
-  publishKeySet,
-  type TestKeySet,
-} from "../support/people.ts";
+import { makeKeySet, publishKeySet } from "../support/people.ts";
+import { closePartners, DAY, DIFFICULTY, MINUTE, NOW, partner, share } from "./partner.ts";
 
-const NOW = Date.UTC(2026, 5, 1);
-const MINUTE = 60_000;
-const DAY = 24 * 60 * MINUTE;
-const DIFFICULTY = 16;
-
-const open: Storage[] = [];
-afterEach(async () => {
-  for (const storage of open.splice(0)) await storage.close();
-});
-
-/** A node for partner.test with bob, and alice at acme.test whose keys her domain publishes. */
-async function partner(options: { maxFirstContactsPerDay?: number; maxAccountBytes?: number } = {}) {
-  const stores = await openStorage({ url: "sqlite::memory:" });
-  open.push(stores);
-  const alice = makeKeySet("alice@acme.test", NOW - 30 * DAY);
-  const bob = makeKeySet("bob@partner.test", NOW - 30 * DAY);
-  const state = {
-    now: NOW,
-    acme: new Map<number, [TestKeySet, TestKeySet?]>([[1, [alice]]]),
-    acmeIsDown: false,
-    waits: {} as Partial<Record<DeliveryBudget, number>>,
-    drawn: [] as [DeliveryBudget, string, number][],
-    told: [] as number[],
-  };
-  const bobId = await makeAccount(stores, bob);
-  const inbound = createInbound({
-    clock: () => state.now,
-    log: silentLogger,
-    stores,
-    senderKeys: createSenderKeyDirectory({
-      clock: () => state.now,
-      fetchKeySet: async (domain, { number }) => {
-        if (state.acmeIsDown) throw new PeerError("PEER_UNREACHABLE", domain, "cannot be connected to");
-        const found = state.acme.get(number);
-        if (!found) throw new PeerError("PEER_REFUSED", domain, "no", { peerReason: "KEY_SET_UNKNOWN" });
-        return published(...found);
-      },
-    }),
-    domains: new Set(["partner.test"]),
-    firstContactDifficulty: DIFFICULTY,
-    maxEnvelopeBytes: 256 * 1024,
-    maxAccountBytes: options.maxAccountBytes ?? 1e9,
-    maxFirstContactsPerDay: options.maxFirstContactsPerDay ?? 20,
-    draw: async (budget, key, points) => {
-      state.drawn.push([budget, key, points]);
-      return state.waits[budget] ?? 0;
-    },
-    onAccepted: (accountId) => state.told.push(accountId),
-  });
-  return {
-    stores,
-    state,
-    alice,
-    bob,
-    bobId,
-    deliver: (...envelopes: Envelope[]) =>
-      inbound.deliver(envelopes, { prefix: "192.0.2.0/24", connectionId: "c1" }),
-    received: () => stores.received.list(bobId, { limit: 100, now: state.now }),
-  };
-}
-
-const share = (from: TestKeySet, to: TestKeySet, createdAt = NOW, expiresAt = 0, difficulty = DIFFICULTY) =>
-  makeShare(from, to, { createdAt, expiresAt, difficulty });
+afterEach(closePartners);
 
 function expectRejected(result: DeliveryResult | undefined, reason: RejectionReason): void {
   expect(result).toMatchObject({ outcome: DeliveryOutcome.REJECTED, rejectionReason: reason });
