@@ -4,11 +4,12 @@
  * however many come at once. The primary key of the tombstones would refuse a second one even so.
  */
 
-import { type SqlBool, sql } from "kysely";
+import { sql } from "kysely";
 import { toHex } from "../crypto/bytes.ts";
 import { FIRST_CONTACT_WINDOW_MS } from "./contacts.ts";
 import { type Database, lockAccounts, type Queries, slices } from "./database.ts";
 import { envelopeBytes, toEnvelopeColumns } from "./envelopes.ts";
+import { type GivenColumns, given } from "./given-rows.ts";
 import type { Acceptance, AcceptanceResult, SenderKeySet } from "./stores.ts";
 
 const ROWS_PER_STATEMENT = 250;
@@ -80,27 +81,25 @@ async function openLedgers(
 
 /** Which of the envelopes were accepted before: remembered, or still there after their time to be remembered. */
 async function findKnown(
-  database: Database,
+  { dialect }: Database,
   trx: Queries,
   acceptances: readonly Acceptance[],
 ): Promise<Set<string>> {
-  const known = new Set<string>();
-  // PostgreSQL takes parameters of VALUES for text unless told; SQLite knows no such types.
-  const pair = ({ accountId, envelope: { shareId } }: Acceptance) =>
-    database.dialect === "postgres"
-      ? sql`(${accountId}::bigint, ${shareId}::bytea)`
-      : sql`(${accountId}, ${shareId})`;
-  for (const slice of slices(acceptances, ROWS_PER_STATEMENT)) {
-    for (const table of ["tombstones", "received_shares"] as const) {
-      const rows = await trx
-        .selectFrom(table)
-        .select(["account_id", "share_id"])
-        .where(sql<SqlBool>`(account_id, share_id) in (values ${sql.join(slice.map(pair))})`)
-        .execute();
-      for (const row of rows) known.add(tombstoneKey(row.account_id, row.share_id));
-    }
-  }
-  return known;
+  const asked = given(dialect, "asked", {
+    account_id: ["bigint", acceptances.map(({ accountId }) => accountId)],
+    share_id: ["bytea", acceptances.map(({ envelope }) => envelope.shareId)],
+  });
+  const { rows } = await sql<{ account_id: number; share_id: Uint8Array }>`
+    select account_id, share_id from ${asked}
+    where exists (
+      select 1 from tombstones
+      where tombstones.account_id = asked.account_id and tombstones.share_id = asked.share_id
+    ) or exists (
+      select 1 from received_shares
+      where received_shares.account_id = asked.account_id and received_shares.share_id = asked.share_id
+    )
+  `.execute(trx);
+  return new Set(rows.map((row) => tombstoneKey(row.account_id, row.share_id)));
 }
 
 /** How many first contacts each account had from each sender domain in the last day. */
@@ -136,69 +135,105 @@ async function storeAccepted(
     trx,
     accepted.map(({ acceptance }) => acceptance.senderKeySet),
   );
-  for (const slice of slices(accepted, ROWS_PER_STATEMENT)) await storeSlice(trx, slice);
-  for (const accountId of new Set(accepted.map(({ acceptance }) => acceptance.accountId))) {
-    const ledger = ledgers.get(accountId);
-    if (ledger === undefined) continue;
-    await trx
-      .updateTable("accounts")
-      .set({ last_sequence: ledger.sequence, stored_bytes: ledger.storedBytes })
-      .where("id", "=", accountId)
-      .execute();
+  await storeTombstones(database, trx, accepted);
+  const ids = await storeShares(database, trx, accepted);
+  await storeBytes(trx, accepted, ids);
+  await storeFirstContacts(trx, accepted);
+  await storeLedgers(database, trx, accepted, ledgers);
+}
+
+async function storeTombstones(
+  { dialect }: Database,
+  trx: Queries,
+  accepted: readonly AcceptedEnvelope[],
+): Promise<void> {
+  const rows = given(dialect, "accepted", {
+    account_id: ["bigint", accepted.map(({ acceptance }) => acceptance.accountId)],
+    share_id: ["bytea", accepted.map(({ acceptance }) => acceptance.envelope.shareId)],
+    expires_at: ["bigint", accepted.map(({ acceptance }) => acceptance.tombstoneUntil)],
+  });
+  await sql`
+    insert into tombstones (account_id, share_id, expires_at)
+    select account_id, share_id, expires_at from ${rows}
+  `.execute(trx);
+}
+
+/** Stores all of the shares but their bytes. Answers with the ids of their rows, by account and sequence. */
+async function storeShares(
+  { dialect }: Database,
+  trx: Queries,
+  accepted: readonly AcceptedEnvelope[],
+): Promise<ReadonlyMap<string, number>> {
+  const envelopes = accepted.map(({ acceptance }) => toEnvelopeColumns(acceptance.envelope));
+  const columns: GivenColumns = {
+    account_id: ["bigint", accepted.map(({ acceptance }) => acceptance.accountId)],
+    sequence: ["bigint", accepted.map(({ sequence }) => sequence)],
+    share_id: ["bytea", envelopes.map(({ share_id }) => share_id)],
+    sender: ["text", envelopes.map(({ sender }) => sender)],
+    recipient: ["text", envelopes.map(({ recipient }) => recipient)],
+    sender_key_number: ["bigint", envelopes.map(({ sender_key_number }) => sender_key_number)],
+    sender_key_set_hash: ["bytea", accepted.map(({ acceptance }) => acceptance.senderKeySet.hash)],
+    created_at: ["bigint", envelopes.map(({ created_at }) => created_at)],
+    expires_at: ["bigint", envelopes.map(({ expires_at }) => expires_at)],
+    ciphertext_bytes: ["bigint", envelopes.map(({ ciphertext_bytes }) => ciphertext_bytes)],
+    stored_bytes: ["bigint", accepted.map(({ bytes }) => bytes)],
+    received_at: ["bigint", accepted.map(({ acceptance }) => acceptance.now)],
+  };
+  const names = sql.join(Object.keys(columns).map((column) => sql.ref(column)));
+  const { rows } = await sql<{ id: number; account_id: number; sequence: number }>`
+    insert into received_shares (${names}, opened_at)
+    select ${names}, 0 from ${given(dialect, "accepted", columns)}
+    returning id, account_id, sequence
+  `.execute(trx);
+  // No database promises to return rows in the order in which they were given.
+  return new Map(rows.map((row) => [`${row.account_id}/${row.sequence}`, row.id]));
+}
+
+async function storeBytes(
+  trx: Queries,
+  accepted: readonly AcceptedEnvelope[],
+  ids: ReadonlyMap<string, number>,
+): Promise<void> {
+  const rows = accepted.map(({ acceptance: { accountId, envelope }, sequence }) => ({
+    id: ids.get(`${accountId}/${sequence}`) ?? 0,
+    header: envelope.header,
+    ciphertext: envelope.ciphertext,
+    signature: envelope.signature,
+  }));
+  for (const slice of slices(rows, ROWS_PER_STATEMENT)) {
+    await trx.insertInto("received_envelopes").values(slice).execute();
   }
 }
 
-async function storeSlice(trx: Queries, accepted: readonly AcceptedEnvelope[]): Promise<void> {
-  await trx
-    .insertInto("tombstones")
-    .values(
-      accepted.map(({ acceptance }) => ({
-        account_id: acceptance.accountId,
-        share_id: acceptance.envelope.shareId,
-        expires_at: acceptance.tombstoneUntil,
-      })),
-    )
-    .execute();
-  const rows = await trx
-    .insertInto("received_shares")
-    .values(
-      accepted.map(({ acceptance, sequence, bytes }) => ({
-        account_id: acceptance.accountId,
-        sequence,
-        ...toEnvelopeColumns(acceptance.envelope),
-        sender_key_set_hash: acceptance.senderKeySet.hash,
-        stored_bytes: bytes,
-        received_at: acceptance.now,
-        opened_at: 0,
-      })),
-    )
-    .returning(["id", "account_id", "sequence"])
-    .execute();
-  // No database promises to return rows in the order in which they were given.
-  const ids = new Map(rows.map((row) => [`${row.account_id}/${row.sequence}`, row.id]));
-  await trx
-    .insertInto("received_envelopes")
-    .values(
-      accepted.map(({ acceptance: { accountId, envelope }, sequence }) => ({
-        id: ids.get(`${accountId}/${sequence}`) ?? 0,
-        header: envelope.header,
-        ciphertext: envelope.ciphertext,
-        signature: envelope.signature,
-      })),
-    )
-    .execute();
+async function storeFirstContacts(trx: Queries, accepted: readonly AcceptedEnvelope[]): Promise<void> {
   const strangers = accepted.filter(({ acceptance }) => acceptance.firstContact);
-  if (strangers.length === 0) return;
-  await trx
-    .insertInto("first_contacts")
-    .values(
-      strangers.map(({ acceptance }) => ({
-        account_id: acceptance.accountId,
-        sender_domain: acceptance.senderDomain,
-        accepted_at: acceptance.now,
-      })),
-    )
-    .execute();
+  for (const slice of slices(strangers, ROWS_PER_STATEMENT)) {
+    const rows = slice.map(({ acceptance }) => ({
+      account_id: acceptance.accountId,
+      sender_domain: acceptance.senderDomain,
+      accepted_at: acceptance.now,
+    }));
+    await trx.insertInto("first_contacts").values(rows).execute();
+  }
+}
+
+async function storeLedgers(
+  { dialect }: Database,
+  trx: Queries,
+  accepted: readonly AcceptedEnvelope[],
+  ledgers: ReadonlyMap<number, Ledger>,
+): Promise<void> {
+  const changed = new Set(accepted.map(({ acceptance }) => acceptance.accountId));
+  const entries = [...ledgers].filter(([accountId]) => changed.has(accountId));
+  const rows = given(dialect, "ledgers", {
+    account_id: ["bigint", entries.map(([accountId]) => accountId)],
+    last_sequence: ["bigint", entries.map(([, { sequence }]) => sequence)],
+    stored_bytes: ["bigint", entries.map(([, { storedBytes }]) => storedBytes)],
+  });
+  await sql`
+    update accounts set last_sequence = ledgers.last_sequence, stored_bytes = ledgers.stored_bytes
+    from ${rows} where accounts.id = ledgers.account_id
+  `.execute(trx);
 }
 
 /** Stores each key set once, and keeps those that were there from being removed before the transaction ends. */

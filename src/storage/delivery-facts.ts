@@ -3,9 +3,9 @@
  * statement with as few parameters as for one, so that it is prepared once and costs no more than its look-ups in indexes.
  */
 
-import { type RawBuilder, sql } from "kysely";
-import { toHex } from "../crypto/bytes.ts";
-import type { Database, Dialect } from "./database.ts";
+import { sql } from "kysely";
+import type { Database } from "./database.ts";
+import { given } from "./given-rows.ts";
 import type { ContactStateName, DeliveryFacts, DeliveryQuestion } from "./stores.ts";
 
 /** The facts about each envelope in the order of the questions; undefined where there is no such recipient. */
@@ -31,7 +31,12 @@ export async function readDeliveryFacts(
           select 1 from received_shares
           where received_shares.account_id = accounts.id and received_shares.share_id = asked.share_id
         ) then 1 else 0 end as known
-      from ${askedTable(database.dialect, questions)}
+      from ${given(database.dialect, "asked", {
+        recipient: ["text", questions.map(({ recipient }) => recipient)],
+        key_number: ["bigint", questions.map(({ recipientKeyNumber }) => recipientKeyNumber)],
+        sender: ["text", questions.map(({ sender }) => sender)],
+        share_id: ["bytea", questions.map(({ shareId }) => shareId)],
+      })}
       join accounts on accounts.address = asked.recipient and accounts.deleted_at = 0
       left join contacts on contacts.account_id = accounts.id and contacts.address = asked.sender
       left join key_sets as sealed_to
@@ -53,38 +58,6 @@ interface FactRow {
   readonly superseded_at: number | null;
   readonly revoked: number | null;
   readonly known: number;
-}
-
-/** The questions as a table `asked (position, recipient, key_number, sender, share_id)`. */
-function askedTable(dialect: Dialect, questions: readonly DeliveryQuestion[]): RawBuilder<unknown> {
-  if (dialect === "postgres") {
-    const column = (of: (question: DeliveryQuestion) => unknown) => sql.val(questions.map(of));
-    return sql`(
-      select ordinality - 1 as position, recipient, key_number, sender, share_id
-      from unnest(
-        ${column(({ recipient }) => recipient)}::text[],
-        ${column(({ recipientKeyNumber }) => recipientKeyNumber)}::bigint[],
-        ${column(({ sender }) => sender)}::text[],
-        ${column(({ shareId }) => shareId)}::bytea[]
-      ) with ordinality as given (recipient, key_number, sender, share_id, ordinality)
-    ) as asked`;
-  }
-  // SQLite takes no arrays, but reads JSON, in which bytes are hex.
-  const rows = questions.map(({ recipient, recipientKeyNumber, sender, shareId }) => [
-    recipient,
-    recipientKeyNumber,
-    sender,
-    toHex(shareId),
-  ]);
-  return sql`(
-    select
-      key as position,
-      value ->> 0 as recipient,
-      value ->> 1 as key_number,
-      value ->> 2 as sender,
-      unhex(value ->> 3) as share_id
-    from json_each(${JSON.stringify(rows)})
-  ) as asked`;
 }
 
 function toFacts(row: FactRow): DeliveryFacts {
