@@ -84,9 +84,9 @@ export function openForMaintenance(url: string, pooled = false): Promise<Databas
 async function migrate({ url, pooled }: StorageOptions, database: Database): Promise<void> {
   if (database.dialect === "sqlite") return migrateToLatest(database);
   const { checkServer } = await import("./postgres-server.ts");
+  await checkServer(database);
   const unhurried = await openForMaintenance(url, pooled);
   try {
-    await checkServer(unhurried);
     await migrateToLatest(unhurried);
   } finally {
     await unhurried.close();

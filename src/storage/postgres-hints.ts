@@ -150,14 +150,25 @@ class PostgresHints implements Hints {
     }
   }
 
-  /** Listens, and makes sure of it: a pooler takes a LISTEN too, and gives the session that listens to somebody else. */
+  /**
+   * Listens, and makes sure that what is sent on another connection arrives here: a pooler takes a LISTEN too, and then gives
+   * the session that listens to somebody else.
+   */
   async #subscribe(client: pg.Client): Promise<void> {
     await client.connect();
     await this.#ask(client, `listen ${HINT_CHANNEL}`);
     const echo = new Promise<void>((resolve) => {
       this.#heardItself = resolve;
     });
-    await this.#notify(client, [], false);
+    const other = new pg.Client(this.#config);
+    other.on("error", () => {}); // what was asked on it fails
+    try {
+      await other.connect();
+      const [payload] = encodeNews({ from: this.#id, hints: [], gap: false });
+      await answered(other.query("select pg_notify($1, $2)", [HINT_CHANNEL, payload]));
+    } finally {
+      await within(SEND_PATIENCE_MS, other.end());
+    }
     await answered(echo, "notifications do not come back: add --no-listen if a pooler stands in between");
   }
 
