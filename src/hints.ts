@@ -12,9 +12,7 @@ export type Hint =
   /** An account has a new notice. */
   | { readonly kind: "notice"; readonly accountId: number }
   /** A session of an account has ended. */
-  | { readonly kind: "session-ended"; readonly accountId: number; readonly sessionId: string }
-  /** Something waits in the outbox. */
-  | { readonly kind: "outbox" };
+  | { readonly kind: "session-ended"; readonly accountId: number; readonly sessionId: string };
 
 /** The road on which hints travel. What a process sends itself never comes back to it. */
 export interface Hints {

@@ -58,8 +58,6 @@ function parseHint(value: unknown): Hint | undefined {
       return isId(accountId) ? { kind, accountId } : undefined;
     case "session-ended":
       return isId(accountId) && isText(sessionId) ? { kind, accountId, sessionId } : undefined;
-    case "outbox":
-      return { kind };
     default:
       return undefined;
   }

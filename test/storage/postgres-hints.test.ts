@@ -59,7 +59,6 @@ describe("hints over PostgreSQL", () => {
       { kind: "key-sets", address: "böb@partner.test" },
       { kind: "session-ended", accountId: 7, sessionId: "a".repeat(32) },
       { kind: "notice", accountId: 8 },
-      { kind: "outbox" },
     ];
     for (const hint of hints) await one.hints.send(hint);
     for (const other of [two, three]) await expect.poll(() => other.heard, WAIT).toEqual(hints);
@@ -70,7 +69,7 @@ describe("hints over PostgreSQL", () => {
     const one = await listener(await server.createDatabase());
     const url = await server.createDatabase();
     const [two, three] = [await listener(url), await listener(url)];
-    await one.hints.send({ kind: "outbox" });
+    await one.hints.send({ kind: "notice", accountId: 1 });
     await two.hints.send({ kind: "share", accountId: 1 });
     await expect.poll(() => three.heard, WAIT).toEqual([{ kind: "share", accountId: 1 }]);
   });
@@ -142,7 +141,7 @@ describe("hints over PostgreSQL", () => {
     ends.push(() => proxy.close());
     const one = await listener(proxy.url);
     proxy.stalled = true;
-    await one.hints.send({ kind: "outbox" });
+    await one.hints.send({ kind: "notice", accountId: 1 });
     await expect.poll(() => one.hints.connected, WAIT).toBe(false);
     proxy.stalled = false;
     await connected(one);
@@ -169,7 +168,7 @@ describe("hints over PostgreSQL", () => {
 
   test("wait for a server that is not there yet, and end when asked to", async () => {
     const hints = createPostgresHints({ url: "postgres://u@127.0.0.1:1/x", log: silentLogger });
-    await hints.send({ kind: "outbox" });
+    await hints.send({ kind: "notice", accountId: 1 });
     expect(hints.connected).toBe(false);
     await hints.close();
   });
@@ -185,13 +184,16 @@ describe("hints over PostgreSQL", () => {
       '"gap"',
       '{"from":"x"',
       '{"gap":true}',
-      '{"from":"x","hints":"outbox"}',
+      '{"from":"x","hints":"notice"}',
       '{"from":"x","hints":[null,1,{"kind":"share"},{"kind":"share","accountId":-1}]}',
       '{"from":"x","hints":[{"kind":"key-sets","address":""},{"kind":"unheard-of"}]}',
     ];
     await psql(url, ...strange.map((payload) => `select pg_notify('${HINT_CHANNEL}', '${payload}')`));
-    await psql(url, `select pg_notify('${HINT_CHANNEL}', '{"from":"x","hints":[{"kind":"outbox"}]}')`);
-    await expect.poll(() => one.heard, WAIT).toEqual([{ kind: "outbox" }]);
+    await psql(
+      url,
+      `select pg_notify('${HINT_CHANNEL}', '{"from":"x","hints":[{"kind":"notice","accountId":1}]}')`,
+    );
+    await expect.poll(() => one.heard, WAIT).toEqual([{ kind: "notice", accountId: 1 }]);
     expect(one.gaps).toBe(before);
   });
 });
@@ -203,7 +205,6 @@ describe("the payload of a notification", () => {
     fc.record({ kind: fc.constant("key-sets" as const), address: text }),
     fc.record({ kind: fc.constantFrom("share" as const, "notice" as const), accountId: id }),
     fc.record({ kind: fc.constant("session-ended" as const), accountId: id, sessionId: text }),
-    fc.record({ kind: fc.constant("outbox" as const) }),
   );
 
   test("is small enough for PostgreSQL, and all of them together say what was said", () => {
