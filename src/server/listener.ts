@@ -224,6 +224,7 @@ function createPort(
   const undecided = new Set<Socket>();
   const speak = (socket: Socket, version: 1 | 2) => {
     (version === 2 ? http2 : http1).emit("connection", socket);
+    if (version === 1 && certificate !== undefined) readByStream(socket);
   };
   const common = {
     endIdle() {
@@ -309,6 +310,15 @@ function resetGuard(session: ServerHttp2Session, log: Logger): ResetGuard {
       session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     },
   };
+}
+
+/**
+ * Lets the parser of HTTP/1.1 have what a TLS socket reads from the stream in place of the socket's handle, which is what a
+ * listener for data does. From the handle it gets all records of a read, even after the first has made it pause, as it does
+ * while an answer waits for its caller to take it; then it fails and takes the connection with it.
+ */
+function readByStream(socket: Socket): void {
+  socket.on("data", () => {});
 }
 
 /**

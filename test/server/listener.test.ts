@@ -8,7 +8,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { GetKeySetRequestSchema } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { WatchSharesRequestSchema } from "../../gen/keypears/v1/share_service_pb.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
-import { startTestServer, type TestServer, type TestServerOptions } from "./test-server.ts";
+import { SESSION_TOKEN, startTestServer, type TestServer, type TestServerOptions } from "./test-server.ts";
 import {
   CONNECT_STREAM,
   call,
@@ -19,6 +19,7 @@ import {
   type HttpVersion,
 } from "./wire.ts";
 
+const MIB = 1024 * 1024;
 const GET_KEY_SET = "/keypears.v1.KeySetService/GetKeySet";
 const CONNECT = DRESSES.find(({ contentType }) => contentType === "application/proto")!;
 const started: TestServer[] = [];
@@ -349,6 +350,36 @@ describe("over TLS", () => {
     const socket = connectTls({ ...tls, port: server.port, ALPNProtocols: ["http/1.1"] });
     socket.write("GET /healthz HTTP/1.1\r\nHost: acme.test\r\nConnection: close\r\n\r\n");
     expect(await received(socket)).toMatch(/^HTTP\/1\.1 200 .*strict-transport-security/s);
+  });
+
+  it("reads on, when a request comes in pieces while an answer waits for its caller", async () => {
+    const server = await start({ certificate, maxRequestBytes: 8 * MIB });
+    const request = (address: string, connection: string) => {
+      const body = toBinary(GetKeySetRequestSchema, create(GetKeySetRequestSchema, { address }));
+      const head = [
+        `POST ${GET_KEY_SET} HTTP/1.1`,
+        "Host: acme.test",
+        "Content-Type: application/proto",
+        `Content-Length: ${body.length}`,
+        `Authorization: Bearer ${SESSION_TOKEN}`,
+        `Connection: ${connection}`,
+      ];
+      return { head: `${head.join("\r\n")}\r\n\r\n`, body };
+    };
+    const large = request("x".repeat(7 * MIB), "keep-alive");
+    const small = request("y", "close");
+    const socket = connectTls({ ...tls, port: server.port, ALPNProtocols: ["http/1.1"] });
+    socket.on("error", () => {});
+    socket.write(large.head);
+    socket.write(large.body);
+    await once(socket, "readable");
+    // Two records of TLS, which the server gets in one read.
+    socket.write(small.head);
+    socket.write(small.body);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const answers = (await received(socket)).split("HTTP/1.1 ").slice(1);
+    expect(answers.map((answer) => answer.slice(0, 3))).toEqual(["200", "200"]);
+    expect(answers[0]!.length).toBeGreaterThan(7 * MIB);
   });
 
   it("ends handshakes that do not end, and requests without an end", async () => {
