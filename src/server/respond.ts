@@ -25,7 +25,10 @@ export function respondJson(
   });
 }
 
-/** Answers with an error: the reason is for programs, the message for people. */
+/**
+ * Answers with an error: the reason is for programs, the message for people. Its media type is that of problems (RFC 9457), since
+ * every error in plain JSON on the path of a call is Connect's (connectrpc.com/docs/protocol, "Error Codes").
+ */
 export function respondError(
   response: Response,
   status: number,
@@ -33,7 +36,8 @@ export function respondError(
   message: string,
   headers?: Readonly<Record<string, string>>,
 ): void {
-  respondJson(response, status, { error: { reason, message } }, headers);
+  const type = { "Content-Type": "application/problem+json" };
+  respondJson(response, status, { error: { reason, message } }, { ...type, ...headers });
 }
 
 /** Answers with a text and its headers. A response to HEAD goes without its body by itself. */

@@ -56,7 +56,7 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
     expect(answer.status).toBe(400);
     expect(answer.json).toEqual({ error: { reason, message: expect.any(String) } });
     expect(answer.text).not.toContain("hunter2");
-    expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
     expect(answer.headers.get("access-control-allow-origin")).toBe("*");
   });
 

@@ -95,7 +95,7 @@ describe.each(HTTP_VERSIONS)("over HTTP/%s", (version) => {
   ])("has nothing at %s", async (path) => {
     const answer = await ask(path);
     expect(answer.status).toBe(404);
-    expect(answer.headers.get("content-type")).toBe("application/json");
+    expect(answer.headers.get("content-type")).toBe("application/problem+json");
   });
 });
 
