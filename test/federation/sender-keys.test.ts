@@ -20,7 +20,11 @@ function directory(answer: (number: number) => PublishedKeySet | Error) {
       return result;
     },
   });
-  return { state, get: (number: number) => senderKeys.get(ALICE, number, "connection") };
+  return {
+    state,
+    get: (number: number) => senderKeys.get(ALICE, number, "connection"),
+    known: (number: number) => senderKeys.known(ALICE, number),
+  };
 }
 
 const absent = () =>
@@ -89,6 +93,22 @@ describe("looking up senders' key sets", () => {
       kind: "found",
       keys: { succession: { supersededAt: second.keySet.createdAt } },
     });
+  });
+
+  it("knows without asking what it was told, for as long as it may believe that", async () => {
+    const { state, get, known } = directory(() => published(first));
+    expect(known(1)).toBeUndefined();
+    await get(1);
+    expect(known(1)?.keySet.hash).toEqual(first.keySet.hash);
+    expect(known(2)).toBeUndefined();
+    state.now += 5 * MINUTE;
+    expect(known(1)).toBeUndefined();
+    expect(state.asked).toEqual([1]);
+  });
+
+  it("comes back when the sender's domain says so", async () => {
+    const busy = new PeerError("PEER_REFUSED", "acme.test", "busy", { retryable: true, retryAfterMs: 700 });
+    expect(await directory(() => busy).get(1)).toMatchObject({ kind: "unavailable", retryAfterMs: 700 });
   });
 
   it("asks at most once per address and 10 seconds for numbers that do not exist", async () => {
