@@ -10,12 +10,14 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   cli: () => import("./cli.ts"),
   crypto: () => import("./crypto.ts"),
   hash: () => import("./hash.ts"),
+  rpc: () => import("./rpc.ts"),
+  scale: () => import("./scale.ts"),
   send: () => import("./send.ts"),
   stamp: () => import("./stamp.ts"),
 };
 
 /** Those that stand in the report. */
-const REPORTED = ["hash", "crypto", "stamp"];
+const REPORTED = ["hash", "crypto", "stamp", "rpc", "scale"];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

@@ -19,7 +19,12 @@ export function writeResult(result: BenchResult, question: string): string {
   const chart =
     new Set(curve.map(({ bytes }) => bytes)).size > 2
       ? lineChart(question, `${rows[0]?.unit} by size of the input, more is better. ${on}`, curve)
-      : barChart(question, on, rows);
+      : // The table holds what was measured beside, in other units.
+        barChart(
+          question,
+          on,
+          rows.filter(({ unit }) => unit === rows[0]?.unit),
+        );
   writeFileSync(join(FOLDER, `${bench}.svg`), chart);
   return [
     `## ${bench}`,
