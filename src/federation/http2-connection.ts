@@ -1,15 +1,17 @@
-// One HTTP/2 connection (RFC 9113) to a peer's origin, over a TLS socket that agreed on "h2". It never reconnects: when it
-// is over, whoever holds it makes a new one and agrees on a protocol anew. The listeners for errors stay for its whole
-// life, since an error that a stranger's bytes cause when nobody listens would end this process.
+// One HTTP/2 connection (RFC 9113) to a peer's origin, over a TLS socket that agreed on "h2" or one in cleartext that is to
+// try. It never reconnects: when it is over, whoever holds it makes a new one and agrees on a protocol anew. The listeners
+// for errors stay for its whole life, since an error that a stranger's bytes cause when nobody listens would end this
+// process. While calls are open and nothing is heard, the peer is asked whether it is there: a host that vanished sends no
+// word of it.
 
 import http2 from "node:http2";
-import type tls from "node:tls";
+import type net from "node:net";
 
 /** Times of a connection, in milliseconds. */
 export interface ConnectionTimes {
   /** After this time without a byte it closes. */
   readonly idleMs: number;
-  /** After this time without an answer it has to answer a PING before it is used again. */
+  /** After this time without an answer it has to answer a PING before it is used again, or while calls are open. */
   readonly pingIntervalMs: number;
   /** Time for that answer. */
   readonly pingTimeoutMs: number;
@@ -28,6 +30,8 @@ export interface Http2Connection {
   ): Promise<http2.ClientHttp2Stream>;
   /** Notes that the peer is alive. */
   notifyResponseByteRead(stream: http2.ClientHttp2Stream): void;
+  /** Whether the peer answers as HTTP/2 does, within a time in milliseconds. If not, the connection is over. */
+  answersPreface(timeoutMs: number): Promise<boolean>;
   /** Whether new calls can be made; asks the peer if nothing was heard of it for long. */
   isUsable(): Promise<boolean>;
   /** Ends it once the calls under way have ended. */
@@ -39,17 +43,26 @@ export interface Http2Connection {
 /** What a peer's headers may take, in bytes. */
 export const MAX_HEADER_BYTES = 16_384;
 
-/** Takes over a TLS socket to `origin`. */
+/** What a peer may send of one answer, and of all, before it has to wait for us to have read it. */
+const STREAM_WINDOW_BYTES = 256 * 1024;
+const SESSION_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** Takes over a connected socket to `origin`. */
 export function createHttp2Connection(
   origin: string,
-  socket: tls.TLSSocket,
+  socket: net.Socket,
   times: ConnectionTimes,
 ): Http2Connection {
   const session = http2.connect(origin, {
     createConnection: () => socket,
     maxReservedRemoteStreams: 0,
-    settings: { enablePush: false, maxHeaderListSize: MAX_HEADER_BYTES },
+    settings: {
+      enablePush: false,
+      maxHeaderListSize: MAX_HEADER_BYTES,
+      initialWindowSize: STREAM_WINDOW_BYTES,
+    },
   });
+  let openCalls = 0;
   let goingAway = false;
   let aliveAt = performance.now();
   let pinging: Promise<boolean> | undefined;
@@ -60,6 +73,12 @@ export function createHttp2Connection(
     session.close();
   });
   session.setTimeout(times.idleMs, () => session.close());
+  session.on("connect", () => session.setLocalWindowSize(SESSION_WINDOW_BYTES));
+  const keepAlive = setInterval(() => {
+    if (openCalls > 0 && performance.now() >= aliveAt + times.pingIntervalMs) pinging ??= ping();
+  }, times.pingIntervalMs);
+  keepAlive.unref();
+  session.on("close", () => clearInterval(keepAlive));
 
   const ping = (): Promise<boolean> =>
     new Promise((resolve) => {
@@ -79,12 +98,28 @@ export function createHttp2Connection(
     authority: origin,
     async request(method, path, headers, options) {
       const stream = session.request({ ...headers, ":method": method, ":path": path }, options);
+      openCalls += 1;
+      stream.on("close", () => {
+        openCalls -= 1;
+      });
       stream.on("error", ignore); // The caller listens too, but only in a moment.
       return stream;
     },
     notifyResponseByteRead() {
       aliveAt = performance.now();
     },
+    answersPreface: (timeoutMs) =>
+      new Promise((resolve) => {
+        const over = (answered: boolean) => {
+          clearTimeout(timer);
+          if (!answered) session.destroy();
+          resolve(answered && isOpen());
+        };
+        const timer = setTimeout(() => over(false), timeoutMs);
+        // The first frame of either side has to be SETTINGS (section 3.4).
+        session.once("remoteSettings", () => over(true));
+        session.once("close", () => over(false));
+      }),
     async isUsable() {
       if (!isOpen()) return false;
       if (performance.now() < aliveAt + times.pingIntervalMs) return true;

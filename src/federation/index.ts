@@ -8,8 +8,10 @@ import { KeySetSchema, PublishedKeySetSchema } from "../../gen/keypears/v1/key_s
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { CidrRange } from "../protocol/ip-policy.ts";
+import { MAX_DELIVERY_ENVELOPES } from "../protocol/limits.ts";
 import type { Stores } from "../storage/stores.ts";
 import { type AddressLookup, createConnectionPolicy } from "./connection-policy.ts";
+import { createPeerRoutes, type DeliveryRoute, type RouteLimits } from "./delivery-routes.ts";
 import type { DevelopmentResolution } from "./development-resolution.ts";
 import { createDialer } from "./dialer.ts";
 import { createDocumentFetcher } from "./document-fetcher.ts";
@@ -57,6 +59,13 @@ export interface Federation {
 
 /** The carrier of the node's own deliveries, whose senders' accounts are known: no budget of a source weighs on it. */
 const OWN_CARRIER = { prefix: "local", connectionId: "local" };
+/** As much at once as keeps looking up, verifying and storing busy. What was accepted for sending is not too large. */
+const OWN_LIMITS: RouteLimits = {
+  maxBatches: 4,
+  maxEnvelopes: MAX_DELIVERY_ENVELOPES,
+  maxBytes: 1024 * 1024,
+  maxEnvelopeBytes: Number.POSITIVE_INFINITY,
+};
 
 /** Puts federation together. The outbox does nothing until it is started. */
 export function createFederation(options: FederationOptions): Federation {
@@ -90,14 +99,19 @@ export function createFederation(options: FederationOptions): Federation {
       budget === "delivery-source" && key === OWN_CARRIER.prefix ? 0 : options.draw(budget, key, points),
     onAccepted: options.onAccepted,
   });
+  const openPeerRoute = createPeerRoutes(peers);
+  const ownRoute: DeliveryRoute = {
+    limits: () => OWN_LIMITS,
+    async deliver(envelopes, signal) {
+      const { decided } = await inbound.take(envelopes, OWN_CARRIER, signal);
+      return decided;
+    },
+  };
   const outbox = createOutboxWorker({
     clock,
     log,
     outbox: stores.outbox,
-    deliver: (domain, envelopes, signal) =>
-      domains.has(domain)
-        ? inbound.deliver(envelopes, OWN_CARRIER)
-        : peers.deliverShares(domain, envelopes, { signal }),
+    openRoute: async (domain, signal) => (domains.has(domain) ? ownRoute : openPeerRoute(domain, signal)),
   });
   return {
     resolver,

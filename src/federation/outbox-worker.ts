@@ -1,40 +1,27 @@
 /**
- * The worker that empties the outbox (docs/protocol.md, section 6.3): it groups what is due by destination, takes it under a
- * lease, delivers it, and writes what came of it, guarded by the lease. It may be killed at any instant: a lease runs out,
- * the share is delivered again, and the receiver answers DUPLICATE. Destinations that fail or were never tried have places
- * of their own, a batch at a time, so that hosts which hang, of which one account can name any number, hold up no others.
+ * The worker that empties the outbox (docs/protocol.md, section 6.3): it finds destinations with something due, and gives
+ * them turns in which their shares are leased, delivered and settled. It may be killed at any instant: a lease runs out, the
+ * share is delivered again, and the receiver answers DUPLICATE. Destinations that fail or were never tried have places of
+ * their own, a batch at a time, so that hosts which hang, of which one account can name any number, hold up no others.
  */
 
-import { create } from "@bufbuild/protobuf";
 import { LRUCache } from "lru-cache";
-import { type Envelope, EnvelopeSchema, StampSchema } from "../../gen/keypears/v1/envelope_pb.ts";
-import { DeliveryOutcome, type DeliveryResult } from "../../gen/keypears/v1/federation_service_pb.ts";
 import type { Clock } from "../clock.ts";
-import { randomBytes, toHex } from "../crypto/bytes.ts";
 import type { Logger } from "../logger.ts";
-import { DELIVERY_WINDOW_MS, MAX_DELIVERY_ENVELOPES, MAX_REQUEST_BYTES } from "../protocol/limits.ts";
-import { sameBytes } from "../protocol/strict-message.ts";
-import type {
-  DeliveryUpdate,
-  DestinationStanding,
-  EnvelopeRecord,
-  LeasedDelivery,
-  OutboxStore,
-} from "../storage/stores.ts";
+import type { DestinationStanding, OutboxStore } from "../storage/stores.ts";
 import { backoff } from "./backoff.ts";
+import type { OpenRoute } from "./delivery-routes.ts";
 import { PeerError } from "./errors.ts";
+import { createPace, type Pace } from "./outbox-pace.ts";
+import { describeFailure } from "./outbox-results.ts";
+import { startTurn, type Turn, type TurnEnd } from "./outbox-turn.ts";
 
 /** What the worker works with. */
 export interface OutboxWorkerOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly outbox: OutboxStore;
-  /** Delivers a batch to a domain; throws when the domain as a whole cannot be reached. */
-  readonly deliver: (
-    domain: string,
-    envelopes: readonly Envelope[],
-    signal: AbortSignal,
-  ) => Promise<readonly DeliveryResult[]>;
+  readonly openRoute: OpenRoute;
   /** From 0 to below 1. */
   readonly random?: () => number;
   readonly leaseMs?: number;
@@ -42,6 +29,8 @@ export interface OutboxWorkerOptions {
   readonly pollMs?: number;
   /** Destinations that are served side by side: half of them such as answer, a quarter untried, a quarter failing. */
   readonly maxDestinations?: number;
+  /** How long a destination may keep its place while others wait for one, in milliseconds. */
+  readonly turnMs?: number;
   /** How long one delivery may take, in milliseconds. */
   readonly deliveryTimeoutMs?: number;
   /** Failing destinations that are remembered; one that is forgotten is tried sooner than it would be. */
@@ -52,154 +41,159 @@ export interface OutboxWorkerOptions {
 export interface OutboxWorker {
   /** Begins to work. */
   start(): void;
-  /** Says that something is due now. */
-  wake(): void;
+  /**
+   * Says that something is due now. With a domain, that it is to be tried though it failed before: somebody thinks that it
+   * is back. That counts once in ten seconds for each domain.
+   */
+  wake(retriedDomain?: string): void;
   /** Stops taking work, waits for what is under way up to `graceMs`, then aborts it and gives the leases back. */
   close(graceMs?: number): Promise<void>;
 }
 
-/** Room for what a request holds beside its envelopes, in bytes. */
-const REQUEST_OVERHEAD_BYTES = 64 * 1024;
 /** Failures in a row after which a destination is left alone for a while. */
 const BREAKER_FAILURES = 3;
+const RETRY_INTERVAL_MS = 10_000;
+/** Looks for work are at least so far apart, in milliseconds: senders that come by the thousand share one. */
+const LOOK_INTERVAL_MS = 5;
+const MAX_PACES = 1_000;
 
 /** In the order in which they are served. */
 const STANDINGS: readonly DestinationStanding[] = ["ANSWERED", "UNTRIED", "FAILING"];
 
-/** What is known of a destination that fails. */
+/** What is known of a destination that fails, or asks to be left alone. */
 interface Breaker {
   failures: number;
   openUntil: number;
 }
 
+/** A destination that has a place. */
+interface Service {
+  readonly standing: DestinationStanding;
+  readonly turn: Turn;
+  readonly done: Promise<void>;
+}
+
 /** Makes a worker; it does nothing until it is started. */
 export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
-  const { clock, log, outbox, deliver } = options;
+  const { clock, log, outbox, openRoute } = options;
   const random = options.random ?? Math.random;
   const leaseMs = options.leaseMs ?? 60_000;
   const pollMs = options.pollMs ?? 2_000;
-  const maxDestinations = options.maxDestinations ?? 16;
+  const turnMs = options.turnMs ?? 10_000;
   const deliveryTimeoutMs = options.deliveryTimeoutMs ?? 30_000;
 
-  const places = placesByStanding(maxDestinations);
-  const serving = new Map<string, { readonly standing: DestinationStanding; readonly done: Promise<void> }>();
+  const places = placesByStanding(options.maxDestinations ?? 16);
+  const serving = new Map<string, Service>();
   // Anyone with an account can send to names that lead nowhere, each of which would stay here for good.
   const breakers = new LRUCache<string, Breaker>({ max: options.maxBreakers ?? 1_000 });
+  const paces = new LRUCache<string, Pace>({ max: MAX_PACES });
+  const retriedAt = new LRUCache<string, number>({ max: MAX_PACES });
+  /** When a destination had its last turn, so that others come first. */
+  const servedAt = new LRUCache<string, number>({ max: MAX_PACES });
+  /** Standings of which a destination waits for a place. */
+  const crowded = new Set<DestinationStanding>();
   const stopping = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
+  let lookedAt = Number.NEGATIVE_INFINITY;
   let lookAgain = false;
   let stopped = true;
 
-  /** Finds destinations with something due and serves a batch of each that has a place. */
+  /** Finds destinations with something due and gives turns to as many as have a place. */
   async function look(): Promise<void> {
-    do {
-      lookAgain = false;
-      for (const standing of STANDINGS) await fillPlaces(standing);
-    } while (lookAgain && !stopped);
+    lookAgain = false;
+    lookedAt = performance.now();
+    for (const standing of STANDINGS) await fillPlaces(standing);
   }
 
   async function fillPlaces(standing: DestinationStanding): Promise<void> {
     const taken = [...serving.values()].filter((one) => one.standing === standing).length;
-    let free = places[standing] - taken;
-    if (free === 0) return;
+    const free = places[standing] - taken;
     const now = clock();
-    // With room for those that are passed over.
-    for (const domain of await outbox.dueDestinations(standing, now, free + breakers.size + serving.size)) {
-      if (stopped || free === 0) return;
-      if (serving.has(domain) || (breakers.get(domain)?.openUntil ?? 0) > now) continue;
-      free -= 1;
-      const done = serve(domain)
-        .catch((error: unknown) =>
-          log.error({ err: error, domain }, "outbox: destination could not be served"),
-        )
-        .finally(() => {
-          serving.delete(domain);
-          schedule(0);
-        });
-      serving.set(domain, { standing, done });
-    }
+    // With room for those that are passed over, and for some that had a turn lately and come last.
+    const limit = places[standing] + free + breakers.size + serving.size;
+    const due = (await outbox.dueDestinations(standing, now, limit)).filter(
+      (domain) => !serving.has(domain) && (breakers.get(domain)?.openUntil ?? 0) <= now,
+    );
+    if (stopped) return;
+    if (due.length > free) crowded.add(standing);
+    else crowded.delete(standing);
+    due.sort((a, b) => (servedAt.get(a) ?? 0) - (servedAt.get(b) ?? 0));
+    for (const domain of due.slice(0, free)) serve(domain, standing);
   }
 
-  async function serve(domain: string): Promise<void> {
-    const token = toHex(randomBytes(16));
-    const leased = await outbox.lease({
-      destination: domain,
-      token,
+  function serve(domain: string, standing: DestinationStanding): void {
+    const pace = paces.get(domain) ?? createPace();
+    paces.set(domain, pace);
+    const until = performance.now() + turnMs;
+    const mayGoOn = (batches: number): boolean => {
+      if (stopped) return false;
+      if (standing !== "ANSWERED") return batches === 0;
+      return !crowded.has(standing) || performance.now() < until;
+    };
+    const turn = startTurn(domain, {
+      clock,
+      log,
+      outbox,
+      openRoute,
+      random,
       leaseMs,
-      limit: MAX_DELIVERY_ENVELOPES,
-      maxBytes: MAX_REQUEST_BYTES - REQUEST_OVERHEAD_BYTES,
+      deliveryTimeoutMs,
+      pace,
+      mayGoOn,
+      stopping: stopping.signal,
     });
-    if (leased.length > 0) await deliverLeased(domain, token, leased);
+    const done = turn.done
+      .then((end) => judge(domain, end))
+      .catch((error: unknown) => {
+        log.error({ err: error, domain }, "outbox: destination could not be served");
+        // Whatever ails this node is not to be asked for again and again without a pause.
+        trip(domain, { failures: BREAKER_FAILURES, waitMs: 0 });
+      })
+      .finally(() => {
+        serving.delete(domain);
+        servedAt.set(domain, performance.now());
+        schedule(0);
+      });
+    serving.set(domain, { standing, turn, done });
   }
 
-  async function deliverLeased(
+  /** What a turn says about its destination. */
+  function judge(domain: string, { answered, failure, waitMs }: TurnEnd): void {
+    if (failure === undefined) {
+      if (answered) breakers.delete(domain);
+      if (waitMs > 0) breakers.set(domain, { failures: 0, openUntil: clock() + waitMs });
+      return;
+    }
+    const failures = (answered ? 0 : (breakers.get(domain)?.failures ?? 0)) + 1;
+    trip(domain, { failures, waitMs: failure instanceof PeerError ? (failure.retryAfterMs ?? 0) : 0 });
+    const fields = { domain, failures, reason: describeFailure(failure) };
+    if (failure instanceof PeerError) log.warn(fields, "outbox: delivery failed");
+    else log.error({ ...fields, err: failure }, "outbox: delivery failed inside this node");
+  }
+
+  function trip(
     domain: string,
-    token: string,
-    leased: readonly LeasedDelivery[],
-  ): Promise<void> {
-    const renewal = setInterval(() => {
-      outbox
-        .renew(token, leaseMs)
-        .catch((error: unknown) => log.warn({ err: error, domain }, "outbox: lease could not be renewed"));
-    }, leaseMs / 3);
-    try {
-      const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(deliveryTimeoutMs)]);
-      const updates = await attempt(domain, leased, signal);
-      if (updates) await outbox.settle(token, updates);
-      else await outbox.release(token);
-    } finally {
-      clearInterval(renewal);
-    }
+    { failures, waitMs }: { readonly failures: number; readonly waitMs: number },
+  ): void {
+    const wait = failures < BREAKER_FAILURES ? 0 : Math.max(waitMs, backoff(failures, random));
+    breakers.set(domain, { failures, openUntil: wait === 0 ? 0 : clock() + wait });
   }
 
-  /** One call, and what it means for each envelope; undefined if the worker stopped before there was an answer. */
-  async function attempt(domain: string, leased: readonly LeasedDelivery[], signal: AbortSignal) {
-    const timely = leased.filter(({ envelope }) => clock() < deadlineOf(envelope));
-    const late = leased.filter((one) => !timely.includes(one));
-    const overdue = late.map(({ outboxId }) => ({ outboxId, update: failed("not delivered in time") }));
-    if (timely.length === 0) return overdue;
-    try {
-      const results = await deliver(domain, timely.map(toEnvelope), signal);
-      breakers.delete(domain);
-      const decided = timely.map((one, index) => ({
-        outboxId: one.outboxId,
-        update: interpret(one, results[index], clock(), random),
-      }));
-      log.info({ domain, envelopes: timely.length, ...tally(decided) }, "outbox: batch delivered");
-      return [...overdue, ...decided];
-    } catch (error) {
-      if (stopping.signal.aborted) return undefined;
-      const message = describe(error);
-      const breaker = trip(domain, error);
-      const fields = { domain, envelopes: timely.length, failures: breaker.failures, reason: message };
-      if (error instanceof PeerError) log.warn(fields, "outbox: delivery failed");
-      else log.error({ ...fields, err: error }, "outbox: delivery failed inside this node");
-      return [
-        ...overdue,
-        ...timely.map((one) => ({
-          outboxId: one.outboxId,
-          update: retryOrFail(one, message, undefined, clock(), random),
-        })),
-      ];
-    }
-  }
-
-  function trip(domain: string, error: unknown): Breaker {
-    const breaker = breakers.get(domain) ?? { failures: 0, openUntil: 0 };
-    breaker.failures += 1;
-    if (breaker.failures >= BREAKER_FAILURES) {
-      const asked = error instanceof PeerError ? (error.retryAfterMs ?? 0) : 0;
-      breaker.openUntil = clock() + Math.max(asked, backoff(breaker.failures, random));
-    }
-    breakers.set(domain, breaker);
-    return breaker;
+  function forgive(domain: string): void {
+    const breaker = breakers.get(domain);
+    if (breaker === undefined) return;
+    const now = clock();
+    if (now < (retriedAt.get(domain) ?? Number.NEGATIVE_INFINITY) + RETRY_INTERVAL_MS) return;
+    retriedAt.set(domain, now);
+    breaker.openUntil = 0;
   }
 
   function schedule(delayMs: number): void {
     if (stopped) return;
     clearTimeout(timer);
-    timer = setTimeout(run, delayMs);
+    const earliest = lookedAt + LOOK_INTERVAL_MS - performance.now();
+    timer = setTimeout(run, Math.max(delayMs, earliest, 0));
   }
 
   function run(): void {
@@ -223,17 +217,26 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
     return Math.min(pollMs, ...ahead.filter((at) => at > now).map((at) => at - now));
   }
 
+  function wakeTurns(): void {
+    for (const { turn } of serving.values()) turn.wake();
+  }
+
   return {
     start() {
       stopped = false;
       schedule(0);
     },
-    wake() {
-      if (!stopped) run();
+    wake(retriedDomain) {
+      if (stopped) return;
+      if (retriedDomain !== undefined) forgive(retriedDomain);
+      wakeTurns();
+      if (looking) lookAgain = true;
+      else schedule(0);
     },
     async close(graceMs = 8_000) {
       stopped = true;
       clearTimeout(timer);
+      wakeTurns();
       const grace = setTimeout(() => stopping.abort(new Error("the node is stopping")), graceMs);
       await looking;
       await Promise.all(Array.from(serving.values(), ({ done }) => done));
@@ -246,80 +249,4 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
 function placesByStanding(places: number): Readonly<Record<DestinationStanding, number>> {
   const quarter = Math.max(1, Math.floor(places / 4));
   return { ANSWERED: Math.max(1, places - 2 * quarter), UNTRIED: quarter, FAILING: quarter };
-}
-
-/** Until when an envelope may be delivered, in Unix milliseconds. */
-function deadlineOf(envelope: EnvelopeRecord): number {
-  const window = envelope.createdAt + DELIVERY_WINDOW_MS;
-  return envelope.expiresAt === 0 ? window : Math.min(window, envelope.expiresAt);
-}
-
-function toEnvelope({ envelope, stampNonce }: LeasedDelivery): Envelope {
-  const { header, ciphertext, signature } = envelope;
-  const message = create(EnvelopeSchema, { header, ciphertext, signature });
-  if (stampNonce !== undefined) message.stamp = create(StampSchema, { nonce: stampNonce });
-  return message;
-}
-
-function interpret(
-  one: LeasedDelivery,
-  result: DeliveryResult | undefined,
-  now: number,
-  random: () => number,
-): DeliveryUpdate {
-  if (result === undefined || !decides(result, one.envelope)) {
-    const message = printable(result?.message ?? "") || "the answer leaves open what became of the share";
-    return retryOrFail(one, message, result?.retryAfterMs, now, random);
-  }
-  return result.outcome === DeliveryOutcome.REJECTED
-    ? { kind: "rejected", reason: result.rejectionReason, message: printable(result.message) }
-    : { kind: "delivered" };
-}
-
-/**
- * Whether a result ends a delivery. It has to name the share: a peer that mixes up its answers must not make one share pass
- * for another. Only what was too malformed to have an id is refused without one.
- */
-function decides({ outcome, shareId }: DeliveryResult, envelope: EnvelopeRecord): boolean {
-  switch (outcome) {
-    case DeliveryOutcome.ACCEPTED:
-    case DeliveryOutcome.DUPLICATE:
-      return sameBytes(shareId, envelope.shareId);
-    case DeliveryOutcome.REJECTED:
-      return shareId.length === 0 || sameBytes(shareId, envelope.shareId);
-    default:
-      return false;
-  }
-}
-
-function retryOrFail(
-  one: LeasedDelivery,
-  message: string,
-  retryAfterMs: number | undefined,
-  now: number,
-  random: () => number,
-): DeliveryUpdate {
-  const deadline = deadlineOf(one.envelope);
-  if (now >= deadline) return failed(message || "not delivered in time");
-  const wait = Math.max(backoff(one.attempts + 1, random), Math.min(retryAfterMs ?? 0, 3_600_000));
-  return { kind: "retry", nextAttemptAt: Math.min(now + wait, deadline), message };
-}
-
-function failed(message: string): DeliveryUpdate {
-  return { kind: "failed", message };
-}
-
-function describe(error: unknown): string {
-  return error instanceof PeerError ? error.message : "the delivery failed inside this node";
-}
-
-/** A peer's words, as they are shown to the sender: one line of printable text, at most 300 characters. */
-function printable(message: string): string {
-  return message.replace(/[\p{C}\p{Zl}\p{Zp}]+/gu, " ").slice(0, 300);
-}
-
-function tally(decided: readonly { update: DeliveryUpdate }[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { update } of decided) counts[update.kind] = (counts[update.kind] ?? 0) + 1;
-  return counts;
 }

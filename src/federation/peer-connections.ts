@@ -1,9 +1,11 @@
 // Connections to peers' RPC origins: one warm HTTP/2 connection each, or a few HTTP/1.1 ones where the peer does not
-// agree on "h2" (ALPN, RFC 7301) and in cleartext. Bounded in number, closed when idle, and opened by the dialer alone,
-// so that a reconnection is checked like a first connection.
+// agree on "h2" (ALPN, RFC 7301). In cleartext, which is development, the peer is asked by HTTP/2's preface (RFC 9113,
+// section 3.3). Bounded in number, closed when idle, and opened by the dialer alone, so that a reconnection is checked
+// like a first connection.
 
 import http from "node:http";
 import https from "node:https";
+import type net from "node:net";
 import type tls from "node:tls";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -12,18 +14,30 @@ import type { ApiUrl } from "../protocol/api-url.ts";
 import { MAX_REQUEST_BYTES } from "../protocol/limits.ts";
 import { connectionError, type Dialer } from "./dialer.ts";
 import { PeerError } from "./errors.ts";
-import { type ConnectionTimes, createHttp2Connection, MAX_HEADER_BYTES } from "./http2-connection.ts";
+import {
+  type ConnectionTimes,
+  createHttp2Connection,
+  type Http2Connection,
+  MAX_HEADER_BYTES,
+} from "./http2-connection.ts";
 
 /** Warm connections by origin. */
 export interface PeerConnections {
   /**
-   * A transport for calls below `apiUrl`, over the warm connection to its origin or a new one.
+   * The way of calls below `apiUrl`, over the warm connection to its origin or a new one.
    *
    * @throws PeerError if a new connection cannot be made.
    */
-  transport(apiUrl: ApiUrl): Promise<Transport>;
+  connect(apiUrl: ApiUrl): Promise<PeerConnection>;
   /** Ends every connection that calls can still be made over. */
   close(): void;
+}
+
+/** A way to call a peer. */
+export interface PeerConnection {
+  readonly transport: Transport;
+  /** What the peer agreed on. */
+  readonly httpVersion: "2" | "1.1";
 }
 
 /** Bounds of the connections. */
@@ -41,6 +55,8 @@ export const DEFAULT_PEER_CONNECTION_LIMITS: PeerConnectionLimits = {
 };
 
 const MAX_HTTP1_SOCKETS = 8;
+/** How long a peer in cleartext may take to show that it speaks HTTP/2. */
+const PREFACE_TIMEOUT_MS = 1_000;
 /** How long an origin is taken to speak HTTP/1.1 only, in milliseconds. */
 const HTTP1_TTL_MS = 600_000;
 
@@ -48,6 +64,7 @@ const HTTP1_TTL_MS = 600_000;
 interface OriginConnection {
   /** False once a new connection should be made, and a protocol agreed on anew. */
   isUsable(): Promise<boolean>;
+  readonly httpVersion: "2" | "1.1";
   transport(baseUrl: string): Transport;
   /** Ends it now; calls under way fail. */
   destroy(): void;
@@ -76,7 +93,7 @@ export function createPeerConnections(dialer: Dialer, limits: PeerConnectionLimi
     return opening;
   };
 
-  const transport = async (apiUrl: ApiUrl): Promise<Transport> => {
+  const connect = async (apiUrl: ApiUrl): Promise<PeerConnection> => {
     const found = connections.get(apiUrl.origin) ?? reconnect(apiUrl);
     let connection = await found;
     if (!(await connection.isUsable())) {
@@ -84,10 +101,10 @@ export function createPeerConnections(dialer: Dialer, limits: PeerConnectionLimi
       const current = connections.get(apiUrl.origin);
       connection = await (current === undefined || current === found ? reconnect(apiUrl) : current);
     }
-    return connection.transport(apiUrl.href);
+    return { transport: connection.transport(apiUrl.href), httpVersion: connection.httpVersion };
   };
 
-  return { transport, close: () => connections.clear() };
+  return { connect, close: () => connections.clear() };
 }
 
 async function openConnection(
@@ -95,37 +112,37 @@ async function openConnection(
   apiUrl: ApiUrl,
   limits: PeerConnectionLimits,
 ): Promise<OriginConnection> {
-  if (apiUrl.scheme === "http") return http1Connection(dialer, apiUrl, limits);
-  const socket = await openSecureSocket(dialer, apiUrl);
+  const socket = await openSocket(dialer, apiUrl);
   if (socket.destroyed) {
     throw new PeerError("PEER_UNREACHABLE", apiUrl.host, `the connection with ${apiUrl.host} broke`);
   }
-  if (socket.alpnProtocol === "h2") return http2Connection(apiUrl, limits, socket);
+  if (apiUrl.scheme === "http") {
+    const connection = createHttp2Connection(apiUrl.origin, socket, limits);
+    if (await connection.answersPreface(PREFACE_TIMEOUT_MS)) return http2Connection(connection);
+  } else if ((socket as tls.TLSSocket).alpnProtocol === "h2") {
+    return http2Connection(createHttp2Connection(apiUrl.origin, socket, limits));
+  }
   socket.destroy();
   return http1Connection(dialer, apiUrl, limits);
 }
 
-/** Connects, and agrees on a protocol. */
-function openSecureSocket(dialer: Dialer, apiUrl: ApiUrl): Promise<tls.TLSSocket> {
+/** Connects, and agrees on a protocol where that is TLS's business. */
+function openSocket(dialer: Dialer, apiUrl: ApiUrl): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    const socket = dialer.open(apiUrl, ["h2", "http/1.1"]) as tls.TLSSocket;
+    const socket = dialer.open(apiUrl, ["h2", "http/1.1"]);
     const failed = (error: Error) => reject(connectionError(apiUrl.host, error));
     socket.once("error", failed);
-    socket.once("secureConnect", () => {
+    socket.once(apiUrl.scheme === "http" ? "connect" : "secureConnect", () => {
       socket.off("error", failed);
       resolve(socket);
     });
   });
 }
 
-function http2Connection(
-  apiUrl: ApiUrl,
-  limits: PeerConnectionLimits,
-  socket: tls.TLSSocket,
-): OriginConnection {
-  const sessionManager = createHttp2Connection(apiUrl.origin, socket, limits);
+function http2Connection(sessionManager: Http2Connection): OriginConnection {
   const { isUsable, destroy, retire } = sessionManager;
   return {
+    httpVersion: "2",
     isUsable,
     destroy,
     retire,
@@ -148,6 +165,7 @@ function http1Connection(dialer: Dialer, apiUrl: ApiUrl, limits: PeerConnectionL
   };
   const nodeOptions = { agent, maxHeaderSize: MAX_HEADER_BYTES };
   return {
+    httpVersion: "1.1",
     isUsable: async () => !failed && performance.now() < openedAt + HTTP1_TTL_MS,
     transport: (baseUrl) =>
       createConnectTransport({ ...callOptions(baseUrl), httpVersion: "1.1", nodeOptions }),

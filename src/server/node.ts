@@ -136,7 +136,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     limits: config.limits,
     resolver: federation.resolver,
     inbound: federation.inbound,
-    wakeOutbox: () => federation.outbox.wake(),
+    wakeOutbox: (domain) => federation.outbox.wake(domain),
     events,
     hints,
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),

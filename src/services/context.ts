@@ -71,8 +71,8 @@ export interface ServiceContext {
   readonly limits: NodeLimits;
   readonly resolver: DomainResolver;
   readonly inbound: Inbound;
-  /** Tells the outbox that something waits. */
-  readonly wakeOutbox: () => void;
+  /** Tells the outbox that something waits; with a domain, that it is to be tried though it failed before. */
+  readonly wakeOutbox: (retriedDomain?: string) => void;
   readonly events: AccountEvents;
   /** To and from the other processes and nodes of the database. */
   readonly hints: Hints;

@@ -104,9 +104,10 @@ export function createShareService(context: ServiceContext): ServiceImpl<typeof 
 
     async retryShare(request, call) {
       const { account } = await requireChangingSession(context, call);
-      const delivery = await stores.outbox.retry(account.id, shareIdField(request.shareId), clock());
-      if (!delivery) throw shareUnknown();
-      if (delivery.state === "QUEUED") context.wakeOutbox();
+      const found = await stores.outbox.retry(account.id, shareIdField(request.shareId), clock());
+      if (!found) throw shareUnknown();
+      const { delivery, destination } = found;
+      if (delivery.state === "QUEUED") context.wakeOutbox(destination);
       else if (delivery.state !== "DELIVERING") throw deliveryEnded(delivery);
       return { delivery: deliveryMessage(delivery) };
     },

@@ -1,12 +1,13 @@
 /**
  * What delivers takes envelopes from the outbox under leases (docs/protocol.md §6.3): many workers, processes and nodes side
  * by side. A lease is a token on the row and a time until which it holds; every result is an update that names both, so a
- * worker that was paused past its lease writes nothing. What nobody renews becomes due again by itself.
+ * worker that was paused past its lease writes nothing. What nobody renews becomes due again by itself, for another token.
  */
 
 import { type Database, lockAccounts, lockFreeRows, type Queries, slices, storableText } from "./database.ts";
 import { dueDestinations, nextDueAt, refreshDestination } from "./destinations.ts";
 import { toEnvelopeRecord } from "./envelopes.ts";
+import { createSenderTurns, type SenderTurns } from "./outbox-fairness.ts";
 import type { SentShareTable } from "./schema.ts";
 import type { DeliveryUpdate, DestinationStanding, LeasedDelivery, OutboxStore } from "./stores.ts";
 
@@ -15,17 +16,19 @@ const ROWS_PER_STATEMENT = 500;
 
 type Leases = Pick<OutboxStore, "dueDestinations" | "nextDueAt" | "lease" | "renew" | "settle" | "release">;
 type LeaseRequest = Parameters<OutboxStore["lease"]>[0];
+type DueShare = Pick<SentShareTable, "stored_bytes"> & { readonly id: number };
 type Settlement = Parameters<OutboxStore["settle"]>[1][number];
 
 /** The delivering side of a database's outbox. */
 export function createOutboxLeases(database: Database): Leases {
+  const turns = createSenderTurns();
   return {
     dueDestinations: (standing, now, limit) =>
       database.read((queries) => dueDestinations(queries, standing, now, limit)),
 
     nextDueAt: () => database.read(nextDueAt),
 
-    lease: (request) => database.write((trx) => takeLease(database, trx, request)),
+    lease: (request) => database.write((trx) => takeLease(database, trx, turns, request)),
 
     renew: (token, leaseMs, now) =>
       database.write(async (trx) => {
@@ -74,20 +77,12 @@ async function destinationUnder(trx: Queries, token: string): Promise<string | u
 async function takeLease(
   database: Database,
   trx: Queries,
-  { destination, token, leaseMs, limit, maxBytes, now }: LeaseRequest,
+  turns: SenderTurns,
+  request: LeaseRequest,
 ): Promise<readonly LeasedDelivery[]> {
+  const { destination, token, leaseMs, maxBytes, now } = request;
   const at = now ?? (await database.now(trx));
-  const due = await trx
-    .selectFrom("sent_shares")
-    .select(["id", "stored_bytes"])
-    .where("destination", "=", destination)
-    .where("due_at", "<=", at)
-    .orderBy("due_at")
-    .orderBy("id")
-    .limit(limit)
-    .$call((query) => lockFreeRows(database, query))
-    .execute();
-  const ids = fittingPrefix(due, maxBytes);
+  const ids = fittingPrefix(await findDue(database, trx, turns, request, at), maxBytes);
   if (ids.length === 0) return [];
   await trx
     .updateTable("sent_shares")
@@ -109,6 +104,7 @@ async function takeLease(
       "ciphertext_bytes",
       "stamp_nonce",
       "attempts",
+      "message",
     ])
     .where("sent_shares.id", "in", ids)
     .execute();
@@ -119,7 +115,38 @@ async function takeLease(
     envelope: toEnvelopeRecord(row),
     stampNonce: row.stamp_nonce === null ? undefined : fromU64(row.stamp_nonce),
     attempts: row.attempts,
+    message: row.message,
   }));
+}
+
+/** What may be taken, locked: a few of each sender in turn, and then the longest due. */
+async function findDue(
+  database: Database,
+  trx: Queries,
+  turns: SenderTurns,
+  { destination, token, limit }: LeaseRequest,
+  at: number,
+): Promise<readonly DueShare[]> {
+  const takeable = trx
+    .selectFrom("sent_shares")
+    .select(["id", "stored_bytes"])
+    .where("destination", "=", destination)
+    .where("due_at", "<=", at)
+    // What ran out under this very token is another's to take: a result must never settle two attempts.
+    .where((eb) => eb.or([eb("lease_token", "is", null), eb("lease_token", "<>", token)]));
+  const lock = <Q extends typeof takeable>(query: Q): Q => lockFreeRows(database, query);
+  const candidates = await turns.next(trx, { destination, at, limit: limit >> 1 });
+  const fair =
+    candidates.length === 0 ? [] : await takeable.where("id", "in", candidates).$call(lock).execute();
+  const taken = fair.map(({ id }) => id);
+  const oldest = await takeable
+    .$if(taken.length > 0, (query) => query.where("id", "not in", taken))
+    .orderBy("due_at")
+    .orderBy("id")
+    .limit(limit - taken.length)
+    .$call(lock)
+    .execute();
+  return [...fair, ...oldest];
 }
 
 /** The ids of as many rows as fit, from the first on; at least one, so that nothing waits for ever. */

@@ -121,9 +121,10 @@ export function createOutboxStore(database: Database): OutboxStore {
       ),
 
     cancel: (accountId, shareId, now) =>
-      database.write((trx) => {
+      database.write(async (trx) => {
         const cancelled = { state: "CANCELLED", due_at: null, updated_at: now } as const;
-        return changeQueued(database, trx, { accountId, shareId, now }, cancelled);
+        const changed = await changeQueued(database, trx, { accountId, shareId, now }, cancelled);
+        return changed?.delivery;
       }),
   };
 }
@@ -198,13 +199,13 @@ async function enqueueAgain(
   return { kind: "queued", delivery: toDeliveryRecord(row) };
 }
 
-/** Changes a delivery if it is queued. Answers how it stands then; undefined if the account has no such share. */
+/** Changes a delivery if it is queued. Answers how it stands then, and where it goes; undefined if there is no such share. */
 async function changeQueued(
   database: Database,
   trx: Queries,
   { accountId, shareId, now }: { accountId: number; shareId: Uint8Array; now: number },
   change: Partial<Pick<SentShareTable, "state" | "due_at" | "updated_at">>,
-): Promise<DeliveryRecord | undefined> {
+): Promise<{ delivery: DeliveryRecord; destination: string } | undefined> {
   if ((await lockAccount(database, trx, accountId)) === undefined) return undefined;
   const share = await trx
     .selectFrom("sent_shares")
@@ -215,10 +216,11 @@ async function changeQueued(
     .$call((query) => lockRows(database, query))
     .executeTakeFirst();
   if (share === undefined) return undefined;
-  if (share.state !== "QUEUED") return toDeliveryRecord(share);
+  const { destination } = share;
+  if (share.state !== "QUEUED") return { delivery: toDeliveryRecord(share), destination };
   await trx.updateTable("sent_shares").set(change).where("id", "=", share.id).execute();
-  await refreshDestination(database, trx, share.destination, now);
-  return toDeliveryRecord({ ...share, ...change });
+  await refreshDestination(database, trx, destination, now);
+  return { delivery: toDeliveryRecord({ ...share, ...change }), destination };
 }
 
 async function deleteSent(

@@ -397,6 +397,8 @@ export interface LeasedDelivery {
   readonly stampNonce: bigint | undefined;
   /** Attempts that were settled before this one. */
   readonly attempts: number;
+  /** What came of the last of them, empty if there was none. */
+  readonly message: string;
 }
 
 /** How a leased delivery ended this time. */
@@ -448,9 +450,16 @@ export interface OutboxStore {
     shareId: Uint8Array,
     now: number,
   ): Promise<{ existed: boolean; cancelled: boolean }>;
-  /** Makes a queued delivery due now. Undefined if there is no such share, else how its delivery stands: as it was unless queued. */
-  retry(accountId: number, shareId: Uint8Array, now: number): Promise<DeliveryRecord | undefined>;
-  /** Cancels a queued delivery. Answers as `retry` does. */
+  /**
+   * Makes a queued delivery due now. Undefined if there is no such share, else how its delivery stands (as it was unless
+   * queued), and the domain that it goes to.
+   */
+  retry(
+    accountId: number,
+    shareId: Uint8Array,
+    now: number,
+  ): Promise<{ readonly delivery: DeliveryRecord; readonly destination: string } | undefined>;
+  /** Cancels a queued delivery. Undefined if there is no such share, else how its delivery stands: as it was unless queued. */
   cancel(accountId: number, shareId: Uint8Array, now: number): Promise<DeliveryRecord | undefined>;
   /**
    * Domains of a standing that have something due at `now` (queued, or under a lease that ran out), the longest due first.
@@ -460,9 +469,11 @@ export interface OutboxStore {
   /** When the next delivery is due or the next lease runs out, or undefined if nothing waits. */
   nextDueAt(): Promise<number | undefined>;
   /**
-   * Takes up to `limit` due deliveries to a domain, longest due first and no more than `maxBytes` of envelopes (at least
-   * one), under `token` (16 random bytes in hex, never used before) for `leaseMs`. `now` is the database's clock where it is
-   * left out, here and below, which is what several nodes on one database need.
+   * Takes up to `limit` due deliveries to a domain and no more than `maxBytes` of envelopes (at least one) under `token` (16
+   * random bytes in hex) for `leaseMs`: half of them a few of each sender by turns, so that nobody waits behind one who sends
+   * a lot; the others longest due first. A worker may take under one token as often as it likes, for one domain: what ran
+   * out under a token is not taken under it again. `now` is the database's clock where it is left out, here and below, which
+   * is what several nodes on one database need.
    */
   lease(request: {
     readonly destination: string;

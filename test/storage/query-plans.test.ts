@@ -53,6 +53,8 @@ const SHORT_SCANS = [
   "3-ROW VALUES CLAUSE",
   "json_each VIRTUAL TABLE",
   "accounts USING COVERING INDEX accounts_purging",
+  "turns",
+  "due",
 ];
 
 const lease = { destination: "partner.test", leaseMs: 60_000, limit: 256, maxBytes: MAX_BYTES, now: NOW };

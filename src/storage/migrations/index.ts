@@ -9,6 +9,7 @@ import type { Database, Queries } from "../database.ts";
 import { StorageError } from "../errors.ts";
 import { createInitialTables } from "./001-init.ts";
 import { indexUndeliveredShares } from "./002-undelivered-shares.ts";
+import { indexOutboxBySender } from "./003-outbox-by-sender.ts";
 import { type ColumnTypes, columnTypes } from "./column-types.ts";
 
 type Steps = Readonly<Record<string, (db: Queries, types: ColumnTypes) => Promise<void>>>;
@@ -17,6 +18,7 @@ type Steps = Readonly<Record<string, (db: Queries, types: ColumnTypes) => Promis
 const STEPS: Steps = {
   "001-init": createInitialTables,
   "002-undelivered-shares": indexUndeliveredShares,
+  "003-outbox-by-sender": indexOutboxBySender,
 };
 
 /**

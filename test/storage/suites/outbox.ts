@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { toHex } from "../../../src/crypto/bytes.ts";
 import type { Storage } from "../../../src/storage/open.ts";
 import type { DeliveryUpdate } from "../../../src/storage/stores.ts";
 import {
@@ -121,6 +122,7 @@ export function outboxTests(open: OpenStorages): void {
       envelope: sent,
       stampNonce: 2n ** 64n - 1n,
       attempts: 0,
+      message: "",
     });
     expect(await storage.outbox.status(alice, sent.shareId)).toEqual({
       state: "DELIVERING",
@@ -249,6 +251,83 @@ export function outboxTests(open: OpenStorages): void {
     expect((await lease(storage, "c", NOW + 500)).map(({ attempts }) => attempts)).toEqual([1]);
   });
 
+  test("a sender with few shares is not kept waiting by one with many", async () => {
+    const storage = await open().fresh();
+    const [alice, bob, carol] = await Promise.all(
+      ["alice@acme.test", "bob@acme.test", "carol@acme.test"].map((address) =>
+        createAccount(storage, address),
+      ),
+    );
+    for (const _ of range(1, 30)) await enqueue(storage, alice!, { now: NOW - 9 });
+    const late = [await enqueue(storage, bob!), await enqueue(storage, carol!)];
+    const leased = await lease(storage, "a", NOW, { limit: 8 });
+    expect(leased).toHaveLength(8);
+    const ids = leased.map(({ envelope: { shareId } }) => toHex(shareId));
+    expect(ids).toEqual(expect.arrayContaining(late.map(({ shareId }) => toHex(shareId))));
+    expect(new Set(ids).size).toBe(8);
+    expect(await lease(storage, "b", NOW, { limit: 256 })).toHaveLength(24);
+  });
+
+  test("senders have turns, however many there are and whatever they wait for", async () => {
+    const storage = await open().fresh();
+    const senders: number[] = [];
+    for (const i of range(1, 6)) {
+      const sender = await createAccount(storage, `sender-${i}@acme.test`);
+      senders.push(sender);
+      // Most have nothing that is due.
+      if (i % 3 !== 0) await enqueue(storage, sender, { now: NOW + 60_000 });
+    }
+    const busy = senders[0]!;
+    for (const _ of range(1, 40)) await enqueue(storage, busy, { now: NOW - 9 });
+    const rare = [await enqueue(storage, senders[2]!), await enqueue(storage, senders[5]!)];
+    const taken: string[] = [];
+    for (const turn of range(1, 6)) {
+      const leased = await lease(storage, `turn ${turn}`, NOW, { limit: 4 });
+      expect(leased).toHaveLength(4);
+      taken.push(...leased.map(({ envelope: { shareId } }) => toHex(shareId)));
+    }
+    expect(taken).toEqual(expect.arrayContaining(rare.map(({ shareId }) => toHex(shareId))));
+  });
+
+  test("several batches are taken, renewed, settled and released under one token", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    for (const _ of range(1, 9)) await enqueue(storage, alice);
+    const batches = [];
+    for (const _ of range(1, 3)) batches.push(await lease(storage, "a", NOW, { limit: 2 }));
+    expect(new Set(batches.flat().map(({ outboxId }) => outboxId)).size).toBe(6);
+    expect(await storage.outbox.renew("a", LEASE_MS, NOW + 1)).toBe(6);
+    const settled = [...batches[0]!, ...batches[2]!].map(({ outboxId }) => ({ outboxId, update: delivered }));
+    expect(await storage.outbox.settle("a", settled, NOW + 2)).toBe(4);
+    await storage.outbox.release("a", NOW + 3);
+    expect(await lease(storage, "b", NOW + 3)).toHaveLength(5);
+  });
+
+  test("what ran out under a token is not taken under it again, and not settled under it", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    const sent = await enqueue(storage, alice);
+    const [held] = await lease(storage, "a");
+    expect(await lease(storage, "a", NOW + LEASE_MS)).toEqual([]);
+    const results = [{ outboxId: held!.outboxId, update: delivered }];
+    expect(await storage.outbox.settle("a", results, NOW + LEASE_MS)).toBe(0);
+    expect(await storage.outbox.renew("a", LEASE_MS, NOW + LEASE_MS)).toBe(0);
+    expect((await storage.outbox.status(alice, sent.shareId))!.state).toBe("DELIVERING");
+    expect(await lease(storage, "b", NOW + LEASE_MS)).toHaveLength(1);
+    expect(await storage.outbox.settle("a", results, NOW + LEASE_MS + 1)).toBe(0);
+  });
+
+  test("what came of the last attempt is told to the next one", async () => {
+    const storage = await open().fresh();
+    const alice = await createAccount(storage, "alice@acme.test");
+    await enqueue(storage, alice);
+    const [first] = await lease(storage, "a");
+    expect(first!.message).toBe("");
+    const update = { kind: "retry", nextAttemptAt: NOW, message: "not reached" } as const;
+    await storage.outbox.settle("a", [{ outboxId: first!.outboxId, update }], NOW);
+    expect((await lease(storage, "b"))[0]!.message).toBe("not reached");
+  });
+
   test("a rejected share is queued again by another stamp only", async () => {
     const storage = await open().fresh();
     const alice = await createAccount(storage, "alice@acme.test");
@@ -332,23 +411,21 @@ export function outboxTests(open: OpenStorages): void {
     const [attempted] = await lease(storage, "a", NOW - 1);
     const { retry, cancel } = storage.outbox;
     expect(await cancel(alice, waiting.shareId, NOW)).toMatchObject({ state: "DELIVERING" });
-    expect(await retry(alice, waiting.shareId, NOW)).toMatchObject({ state: "DELIVERING" });
+    expect(await retry(alice, waiting.shareId, NOW)).toMatchObject({ delivery: { state: "DELIVERING" } });
     expect(await cancel(bob, waiting.shareId, NOW)).toBeUndefined();
     expect(await retry(alice, bytes(), NOW)).toBeUndefined();
     await storage.outbox.settle("a", [{ outboxId: attempted!.outboxId, update: later }], NOW);
     expect(await lease(storage, "b")).toEqual([]);
 
     expect(await retry(alice, waiting.shareId, NOW)).toMatchObject({
-      state: "QUEUED",
-      attempts: 1,
-      message: "not reached",
-      nextAttemptAt: NOW,
+      delivery: { state: "QUEUED", attempts: 1, message: "not reached", nextAttemptAt: NOW },
+      destination: "partner.test",
     });
     expect(await storage.outbox.nextDueAt()).toBe(NOW);
     const cancelled = await cancel(alice, waiting.shareId, NOW);
     expect(cancelled).toMatchObject({ state: "CANCELLED", nextAttemptAt: 0, message: "not reached" });
     expect(await cancel(alice, waiting.shareId, NOW + 1)).toEqual(cancelled);
-    expect(await retry(alice, waiting.shareId, NOW + 1)).toEqual(cancelled);
+    expect((await retry(alice, waiting.shareId, NOW + 1))?.delivery).toEqual(cancelled);
     expect(await storage.outbox.nextDueAt()).toBeUndefined();
     expect(await lease(storage, "c")).toEqual([]);
     expect(await storage.outbox.status(alice, waiting.shareId)).toEqual(cancelled);
