@@ -9,6 +9,33 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** Node keys that one authorization may name (section 2.1). */
+export const MAX_AUTHORIZED_NODE_KEYS = 4;
+/** How long an authorization may hold, in milliseconds (section 2.1). */
+export const MAX_AUTHORIZATION_MS = 398 * DAY;
+/** How far ahead of the reader's clock an authorization may begin and still hold, in milliseconds (section 2.1). */
+export const AUTHORIZATION_CLOCK_SKEW_MS = 5 * MINUTE;
+/** Changes of the domain key that one proof may carry (section 2.1). */
+export const MAX_DOMAIN_KEY_ROTATIONS = 16;
+/** How far a proof's time may lie from the asker's clock, in milliseconds (section 2.1). */
+export const DOMAIN_PROOF_CLOCK_SKEW_MS = 5 * MINUTE;
+/** Proofs that a node signs within a second (section 2.1). */
+export const DOMAIN_PROOFS_PER_SECOND = 10;
+/** How long what a domain has proven is remembered, in milliseconds after its last good proof (section 2.1). */
+export const DOMAIN_MEMORY_MS = 30 * DAY;
+/** How long a domain key that nothing vouches for has to stand until it counts, in milliseconds (section 2.1). */
+export const DOMAIN_KEY_WAIT_MS = 7 * DAY;
+/** How far two looks at such a key may lie apart for it to have stood meanwhile, in milliseconds (section 2.1). */
+export const DOMAIN_KEY_LOOK_MS = 2 * DAY;
+/** How long a claim's challenge is good, in milliseconds (section 2.1). */
+export const DOMAIN_CLAIM_MS = 15 * MINUTE;
+/** How long before a node changes its key the next one is told, in milliseconds (section 2.1). */
+export const NODE_KEY_LEAD_MS = 30 * DAY;
+/** How long an invitation is good where its maker says nothing, in milliseconds (section 5). */
+export const DEFAULT_INVITATION_MS = 7 * DAY;
+/** How long an invitation may be good, in milliseconds (section 5). */
+export const MAX_INVITATION_MS = 30 * DAY;
+
 /** Highest number of a key set, and so the number of sets that an address can ever have (section 3). */
 export const MAX_KEY_SET_NUMBER = 100;
 /** Key sets that an account may publish within 24 hours (section 3.1). */

@@ -39,6 +39,14 @@ export const REASONS = {
   KEY_SET_INVALID: "INVALID_ARGUMENT",
   /** An envelope is malformed, not in canonical encoding, or its signature does not verify. */
   ENVELOPE_INVALID: "INVALID_ARGUMENT",
+  /** An owner's consent is malformed, not in canonical encoding, or its signature does not verify. */
+  DOMAIN_AUTHORIZATION_INVALID: "INVALID_ARGUMENT",
+  /** A change of a domain key is malformed, not in canonical encoding, or its signature does not verify. */
+  DOMAIN_ROTATION_INVALID: "INVALID_ARGUMENT",
+  /** A claim is not signed by the domain key for this node, this administrator and this challenge. */
+  DOMAIN_CLAIM_INVALID: "INVALID_ARGUMENT",
+  /** The domain's name is made to be taken for another, or cannot be looked up. */
+  DOMAIN_NAME_MISLEADING: "INVALID_ARGUMENT",
   /** An envelope is larger than this node takes. */
   ENVELOPE_TOO_LARGE: "INVALID_ARGUMENT",
   /** The message, decompressed, is larger than this node takes. */
@@ -57,11 +65,35 @@ export const REASONS = {
   DOMAIN_NOT_FOUND: "NOT_FOUND",
   /** The domain's accounts live elsewhere. */
   DOMAIN_NOT_HOSTED: "FAILED_PRECONDITION",
+  /** The domain's owner has not proven to consent to this host, or the proof does not hold. */
+  DOMAIN_UNPROVEN: "FAILED_PRECONDITION",
+  /** The domain proves less than it did: a lower version or serial, another body of a serial, or no DNS record any more. */
+  DOMAIN_DOWNGRADED: "FAILED_PRECONDITION",
+  /** The domain has another key than it had, and nothing vouches for it: it waits for 7 days, or for the operator's word. */
+  DOMAIN_CHANGED: "FAILED_PRECONDITION",
+  /** The domain is hosted here already, for another owner or by the node itself. */
+  DOMAIN_CLAIMED: "ALREADY_EXISTS",
+  /** The domain's claim does not hold any more: its users can read, and nothing new comes or goes. */
+  DOMAIN_SUSPENDED: "FAILED_PRECONDITION",
+  /** What the domain publishes does not bear out the claim; `check` in the metadata says which part. */
+  CLAIM_UNPROVEN: "FAILED_PRECONDITION",
+  /** The authorization's serial is not above the one that is known. */
+  SERIAL_TOO_LOW: "FAILED_PRECONDITION",
+  /** The caller does not administer the domain. */
+  NOT_ADMINISTRATOR: "PERMISSION_DENIED",
   /** The address is taken, or was once. */
   ADDRESS_TAKEN: "ALREADY_EXISTS",
   /** This node makes no accounts. */
   REGISTRATION_CLOSED: "PERMISSION_DENIED",
-  /** The creation challenge is forged, expired, spent, or for another address. */
+  /** Accounts of this domain are made by invitation. */
+  INVITATION_REQUIRED: "PERMISSION_DENIED",
+  /** The invitation is unknown, used, revoked, expired, or for another name. */
+  INVITATION_INVALID: "PERMISSION_DENIED",
+  /** The name is one that a domain's staff answers to: it needs an invitation that names it. */
+  NAME_RESERVED: "PERMISSION_DENIED",
+  /** The account is suspended by its domain's administrator. */
+  ACCOUNT_SUSPENDED: "PERMISSION_DENIED",
+  /** The challenge is forged, expired, spent, or for another address or domain. */
   CHALLENGE_INVALID: "FAILED_PRECONDITION",
   /** The stamp's work is not below the limit. */
   STAMP_INVALID: "FAILED_PRECONDITION",

@@ -14,10 +14,12 @@ import {
 import { concat, utf8 } from "../crypto/index.ts";
 import type { ResolvedDomain } from "../federation/resolver.ts";
 import { canonicalDomain } from "../protocol/domain.ts";
+import { DOMAIN_PROOF_NONCE_LENGTH } from "../protocol/domain-proof.ts";
 import { callerKey, requireSession, type ServiceContext } from "./context.ts";
 import { answeredInBytes, type EncodedAnswer } from "./encoded-answer.ts";
 import { encodedMessage } from "./encoded-message.ts";
-import { readField } from "./fields.ts";
+import { serviceError } from "./errors.ts";
+import { bytesField, readField } from "./fields.ts";
 
 /** The versions of the protocol that this node speaks. */
 const PROTOCOL_VERSIONS = [1];
@@ -47,6 +49,18 @@ export function createDiscoveryService(context: ServiceContext): ServiceImpl<typ
         return answer;
       },
     ),
+
+    proveDomain(request) {
+      const domain = readField("domain", () => canonicalDomain(request.domain));
+      bytesField("nonce", request.nonce, DOMAIN_PROOF_NONCE_LENGTH);
+      throw serviceError("DOMAIN_UNPROVEN", `${domain}: this node has no authorization of its owner`, {
+        metadata: { domain },
+      });
+    },
+
+    getNodeKeys() {
+      throw serviceError("METHOD_UNKNOWN", "this node has no key to prove domains with");
+    },
   };
 }
 

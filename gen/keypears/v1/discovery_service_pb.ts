@@ -6,13 +6,15 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { DomainProof } from "./domain_pb.ts";
+import { file_keypears_v1_domain } from "./domain_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file keypears/v1/discovery_service.proto.
  */
 export const file_keypears_v1_discovery_service: GenFile = /*@__PURE__*/
-  fileDesc("CiNrZXlwZWFycy92MS9kaXNjb3Zlcnlfc2VydmljZS5wcm90bxILa2V5cGVhcnMudjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3Qi0wEKFUdldFNlcnZlckluZm9SZXNwb25zZRIQCghzb2Z0d2FyZRgBIAEoCRIZChFwcm90b2NvbF92ZXJzaW9ucxgCIAMoDRITCgtkZXZlbG9wbWVudBgDIAEoCBIpCgZsaW1pdHMYBCABKAsyGS5rZXlwZWFycy52MS5TZXJ2ZXJMaW1pdHMSOAoRcmVnaXN0cmF0aW9uX21vZGUYBSABKA4yHS5rZXlwZWFycy52MS5SZWdpc3RyYXRpb25Nb2RlEhMKC3NlcnZlcl90aW1lGAYgASgEIrQFCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKA0SIwobbWF4X2Fub255bW91c19yZXF1ZXN0X2J5dGVzGAIgASgNEhoKEm1heF9lbnZlbG9wZV9ieXRlcxgDIAEoDRIeChZtYXhfZGVsaXZlcnlfZW52ZWxvcGVzGAQgASgNEhkKEW1heF9iYXRjaF9sb29rdXBzGAUgASgNEhQKDG1heF9rZXlfc2V0cxgGIAEoDRIcChRtYXhfa2V5X3NldHNfcGVyX2RheRgHIAEoDRIbChNkZWZhdWx0X2RlYWRsaW5lX21zGAggASgNEhoKEmxvb2t1cHNfcGVyX3NlY29uZBgJIAEoDRIUCgxsb29rdXBfYnVyc3QYCiABKA0SGQoRbWF4X2FjY291bnRfYnl0ZXMYCyABKAQSGAoQc2VuZHNfcGVyX3NlY29uZBgMIAEoDRISCgpzZW5kX2J1cnN0GA0gASgNEiIKGmFjY291bnRfY2hhbmdlc19wZXJfc2Vjb25kGA4gASgNEhwKFGFjY291bnRfY2hhbmdlX2J1cnN0GA8gASgNEiEKGWxvZ2luX2F0dGVtcHRzX3Blcl9taW51dGUYECABKA0SIAoYZmFpbGVkX2xvZ2luc19wZXJfbWludXRlGBEgASgNEhQKDG1heF9jb250YWN0cxgSIAEoDRIiChptYXhfZmlyc3RfY29udGFjdHNfcGVyX2RheRgTIAEoDRIdChVkZWxpdmVyaWVzX3Blcl9zZWNvbmQYFCABKA0SFgoOZGVsaXZlcnlfYnVyc3QYFSABKA0SJwofcmVjaXBpZW50X2RlbGl2ZXJpZXNfcGVyX3NlY29uZBgWIAEoDRIgChhyZWNpcGllbnRfZGVsaXZlcnlfYnVyc3QYFyABKA0iJgoUUmVzb2x2ZURvbWFpblJlcXVlc3QSDgoGZG9tYWluGAEgASgJIo4BChVSZXNvbHZlRG9tYWluUmVzcG9uc2USDgoGZG9tYWluGAEgASgJEg8KB2FwaV91cmwYAiABKAkSGAoQZG9jdW1lbnRfdmVyc2lvbhgDIAEoDRISCgpmZXRjaGVkX2F0GAQgASgEEhMKC2ZyZXNoX3VudGlsGAUgASgEEhEKCXRsc19ncm91cBgGIAEoCSpvChBSZWdpc3RyYXRpb25Nb2RlEiEKHVJFR0lTVFJBVElPTl9NT0RFX1VOU1BFQ0lGSUVEEAASGgoWUkVHSVNUUkFUSU9OX01PREVfT1BFThABEhwKGFJFR0lTVFJBVElPTl9NT0RFX0NMT1NFRBACMswBChBEaXNjb3ZlcnlTZXJ2aWNlElsKDUdldFNlcnZlckluZm8SIS5rZXlwZWFycy52MS5HZXRTZXJ2ZXJJbmZvUmVxdWVzdBoiLmtleXBlYXJzLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBElsKDVJlc29sdmVEb21haW4SIS5rZXlwZWFycy52MS5SZXNvbHZlRG9tYWluUmVxdWVzdBoiLmtleXBlYXJzLnYxLlJlc29sdmVEb21haW5SZXNwb25zZSIDkAIBYgZwcm90bzM");
+  fileDesc("CiNrZXlwZWFycy92MS9kaXNjb3Zlcnlfc2VydmljZS5wcm90bxILa2V5cGVhcnMudjEiFgoUR2V0U2VydmVySW5mb1JlcXVlc3Qi0wEKFUdldFNlcnZlckluZm9SZXNwb25zZRIQCghzb2Z0d2FyZRgBIAEoCRIZChFwcm90b2NvbF92ZXJzaW9ucxgCIAMoDRITCgtkZXZlbG9wbWVudBgDIAEoCBIpCgZsaW1pdHMYBCABKAsyGS5rZXlwZWFycy52MS5TZXJ2ZXJMaW1pdHMSOAoRcmVnaXN0cmF0aW9uX21vZGUYBSABKA4yHS5rZXlwZWFycy52MS5SZWdpc3RyYXRpb25Nb2RlEhMKC3NlcnZlcl90aW1lGAYgASgEIrQFCgxTZXJ2ZXJMaW1pdHMSGQoRbWF4X3JlcXVlc3RfYnl0ZXMYASABKA0SIwobbWF4X2Fub255bW91c19yZXF1ZXN0X2J5dGVzGAIgASgNEhoKEm1heF9lbnZlbG9wZV9ieXRlcxgDIAEoDRIeChZtYXhfZGVsaXZlcnlfZW52ZWxvcGVzGAQgASgNEhkKEW1heF9iYXRjaF9sb29rdXBzGAUgASgNEhQKDG1heF9rZXlfc2V0cxgGIAEoDRIcChRtYXhfa2V5X3NldHNfcGVyX2RheRgHIAEoDRIbChNkZWZhdWx0X2RlYWRsaW5lX21zGAggASgNEhoKEmxvb2t1cHNfcGVyX3NlY29uZBgJIAEoDRIUCgxsb29rdXBfYnVyc3QYCiABKA0SGQoRbWF4X2FjY291bnRfYnl0ZXMYCyABKAQSGAoQc2VuZHNfcGVyX3NlY29uZBgMIAEoDRISCgpzZW5kX2J1cnN0GA0gASgNEiIKGmFjY291bnRfY2hhbmdlc19wZXJfc2Vjb25kGA4gASgNEhwKFGFjY291bnRfY2hhbmdlX2J1cnN0GA8gASgNEiEKGWxvZ2luX2F0dGVtcHRzX3Blcl9taW51dGUYECABKA0SIAoYZmFpbGVkX2xvZ2luc19wZXJfbWludXRlGBEgASgNEhQKDG1heF9jb250YWN0cxgSIAEoDRIiChptYXhfZmlyc3RfY29udGFjdHNfcGVyX2RheRgTIAEoDRIdChVkZWxpdmVyaWVzX3Blcl9zZWNvbmQYFCABKA0SFgoOZGVsaXZlcnlfYnVyc3QYFSABKA0SJwofcmVjaXBpZW50X2RlbGl2ZXJpZXNfcGVyX3NlY29uZBgWIAEoDRIgChhyZWNpcGllbnRfZGVsaXZlcnlfYnVyc3QYFyABKA0iJgoUUmVzb2x2ZURvbWFpblJlcXVlc3QSDgoGZG9tYWluGAEgASgJIo4BChVSZXNvbHZlRG9tYWluUmVzcG9uc2USDgoGZG9tYWluGAEgASgJEg8KB2FwaV91cmwYAiABKAkSGAoQZG9jdW1lbnRfdmVyc2lvbhgDIAEoDRISCgpmZXRjaGVkX2F0GAQgASgEEhMKC2ZyZXNoX3VudGlsGAUgASgEEhEKCXRsc19ncm91cBgGIAEoCSIzChJQcm92ZURvbWFpblJlcXVlc3QSDgoGZG9tYWluGAEgASgJEg0KBW5vbmNlGAIgASgMIj4KE1Byb3ZlRG9tYWluUmVzcG9uc2USJwoFcHJvb2YYASABKAsyGC5rZXlwZWFycy52MS5Eb21haW5Qcm9vZiIUChJHZXROb2RlS2V5c1JlcXVlc3QiXwoTR2V0Tm9kZUtleXNSZXNwb25zZRIXCg9ub2RlX3B1YmxpY19rZXkYASABKAwSHAoUbmV4dF9ub2RlX3B1YmxpY19rZXkYAiABKAwSEQoJbmV4dF9mcm9tGAMgASgEKpEBChBSZWdpc3RyYXRpb25Nb2RlEiEKHVJFR0lTVFJBVElPTl9NT0RFX1VOU1BFQ0lGSUVEEAASGgoWUkVHSVNUUkFUSU9OX01PREVfT1BFThABEhwKGFJFR0lTVFJBVElPTl9NT0RFX0NMT1NFRBACEiAKHFJFR0lTVFJBVElPTl9NT0RFX0lOVklUQVRJT04QAzL1AgoQRGlzY292ZXJ5U2VydmljZRJbCg1HZXRTZXJ2ZXJJbmZvEiEua2V5cGVhcnMudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaIi5rZXlwZWFycy52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJbCg1SZXNvbHZlRG9tYWluEiEua2V5cGVhcnMudjEuUmVzb2x2ZURvbWFpblJlcXVlc3QaIi5rZXlwZWFycy52MS5SZXNvbHZlRG9tYWluUmVzcG9uc2UiA5ACARJQCgtQcm92ZURvbWFpbhIfLmtleXBlYXJzLnYxLlByb3ZlRG9tYWluUmVxdWVzdBogLmtleXBlYXJzLnYxLlByb3ZlRG9tYWluUmVzcG9uc2USVQoLR2V0Tm9kZUtleXMSHy5rZXlwZWFycy52MS5HZXROb2RlS2V5c1JlcXVlc3QaIC5rZXlwZWFycy52MS5HZXROb2RlS2V5c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_keypears_v1_domain]);
 
 /**
  * Request for the description of this node.
@@ -64,7 +66,7 @@ export type GetServerInfoResponse = Message<"keypears.v1.GetServerInfoResponse">
   limits?: ServerLimits | undefined;
 
   /**
-   * How accounts are made here.
+   * How accounts are made at this node's own domains. Of a domain that is hosted for its owner, GetCreationChallenge says so.
    *
    * @generated from field: keypears.v1.RegistrationMode registration_mode = 5;
    */
@@ -338,6 +340,105 @@ export const ResolveDomainResponseSchema: GenMessage<ResolveDomainResponse> = /*
   messageDesc(file_keypears_v1_discovery_service, 4);
 
 /**
+ * Request for a proof.
+ *
+ * @generated from message keypears.v1.ProveDomainRequest
+ */
+export type ProveDomainRequest = Message<"keypears.v1.ProveDomainRequest"> & {
+  /**
+   * The domain, in any spelling that canonicalizes.
+   *
+   * @generated from field: string domain = 1;
+   */
+  domain: string;
+
+  /**
+   * 32 random bytes of the caller, so that nobody can have made the proof before.
+   *
+   * @generated from field: bytes nonce = 2;
+   */
+  nonce: Uint8Array;
+};
+
+/**
+ * Describes the message keypears.v1.ProveDomainRequest.
+ * Use `create(ProveDomainRequestSchema)` to create a new message.
+ */
+export const ProveDomainRequestSchema: GenMessage<ProveDomainRequest> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_discovery_service, 5);
+
+/**
+ * A proof.
+ *
+ * @generated from message keypears.v1.ProveDomainResponse
+ */
+export type ProveDomainResponse = Message<"keypears.v1.ProveDomainResponse"> & {
+  /**
+   * The proof.
+   *
+   * @generated from field: keypears.v1.DomainProof proof = 1;
+   */
+  proof?: DomainProof | undefined;
+};
+
+/**
+ * Describes the message keypears.v1.ProveDomainResponse.
+ * Use `create(ProveDomainResponseSchema)` to create a new message.
+ */
+export const ProveDomainResponseSchema: GenMessage<ProveDomainResponse> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_discovery_service, 6);
+
+/**
+ * Request for a node's keys.
+ *
+ * @generated from message keypears.v1.GetNodeKeysRequest
+ */
+export type GetNodeKeysRequest = Message<"keypears.v1.GetNodeKeysRequest"> & {
+};
+
+/**
+ * Describes the message keypears.v1.GetNodeKeysRequest.
+ * Use `create(GetNodeKeysRequestSchema)` to create a new message.
+ */
+export const GetNodeKeysRequestSchema: GenMessage<GetNodeKeysRequest> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_discovery_service, 7);
+
+/**
+ * The keys of a node.
+ *
+ * @generated from message keypears.v1.GetNodeKeysResponse
+ */
+export type GetNodeKeysResponse = Message<"keypears.v1.GetNodeKeysResponse"> & {
+  /**
+   * The composite public key with which this node signs now, 1,984 bytes.
+   *
+   * @generated from field: bytes node_public_key = 1;
+   */
+  nodePublicKey: Uint8Array;
+
+  /**
+   * The one that follows, 1,984 bytes, told 30 days ahead; empty while there is none.
+   *
+   * @generated from field: bytes next_node_public_key = 2;
+   */
+  nextNodePublicKey: Uint8Array;
+
+  /**
+   * When it follows, in Unix milliseconds UTC; 0 while there is none.
+   *
+   * @generated from field: uint64 next_from = 3;
+   */
+  nextFrom: bigint;
+};
+
+/**
+ * Describes the message keypears.v1.GetNodeKeysResponse.
+ * Use `create(GetNodeKeysResponseSchema)` to create a new message.
+ */
+export const GetNodeKeysResponseSchema: GenMessage<GetNodeKeysResponse> = /*@__PURE__*/
+  messageDesc(file_keypears_v1_discovery_service, 8);
+
+/**
  * Who may make an account.
  *
  * @generated from enum keypears.v1.RegistrationMode
@@ -363,6 +464,13 @@ export const RegistrationMode = {
    * @generated from enum value: REGISTRATION_MODE_CLOSED = 2;
    */
   CLOSED: 2,
+
+  /**
+   * Whoever has an invitation.
+   *
+   * @generated from enum value: REGISTRATION_MODE_INVITATION = 3;
+   */
+  INVITATION: 3,
 } as const;
 
 /**
@@ -404,6 +512,26 @@ export const DiscoveryService: GenService<{
     methodKind: "unary";
     input: typeof ResolveDomainRequestSchema;
     output: typeof ResolveDomainResponseSchema;
+  },
+  /**
+   * Proves that the owner of a domain consents to its being hosted here. DOMAIN_UNPROVEN where this node has no consent.
+   *
+   * @generated from rpc keypears.v1.DiscoveryService.ProveDomain
+   */
+  proveDomain: {
+    methodKind: "unary";
+    input: typeof ProveDomainRequestSchema;
+    output: typeof ProveDomainResponseSchema;
+  },
+  /**
+   * Returns the keys with which this node proves what it hosts: what an owner has to authorize.
+   *
+   * @generated from rpc keypears.v1.DiscoveryService.GetNodeKeys
+   */
+  getNodeKeys: {
+    methodKind: "unary";
+    input: typeof GetNodeKeysRequestSchema;
+    output: typeof GetNodeKeysResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_keypears_v1_discovery_service, 0);
