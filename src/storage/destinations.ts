@@ -2,9 +2,11 @@
  * Where something waits to be delivered: one row per destination beside the outbox (docs/protocol.md §6.3), so that looking
  * for work costs as much as is taken and not as much as waits. A row says when the first of what waits is due, and how the
  * destination behaved the last time: without that, names that lead nowhere would stand in everybody's way. Whoever changes
- * when a share is due writes this row last in the same transaction, and so under a lock that nothing else waits behind.
+ * when a share is due writes this row last in the same transaction, and so under a lock that nothing else waits behind. Those
+ * who only queue share that lock with each other: a hundred who send to one domain commit side by side.
  */
 
+import { sql } from "kysely";
 import { type Database, lockRows, type Queries } from "./database.ts";
 import type { DestinationStanding } from "./stores.ts";
 
@@ -43,7 +45,20 @@ export async function nextDueAt(queries: Queries): Promise<number | undefined> {
 }
 
 /** Notes that a share for a destination is due at `dueAt`. */
-export async function announceShare(trx: Queries, destination: string, dueAt: number): Promise<void> {
+export async function announceShare(
+  database: Database,
+  trx: Queries,
+  destination: string,
+  dueAt: number,
+): Promise<void> {
+  await lockDestination(database, trx, destination, "shared");
+  const known = await trx
+    .selectFrom("outbox_destinations")
+    .select("due_at")
+    .where("destination", "=", destination)
+    .where("due_at", "<=", dueAt)
+    .executeTakeFirst();
+  if (known !== undefined) return;
   await trx
     .insertInto("outbox_destinations")
     .values({ destination, standing: "UNTRIED", due_at: dueAt, idle_since: null })
@@ -66,7 +81,8 @@ export async function refreshDestination(
   now: number,
   standing?: DestinationStanding,
 ): Promise<void> {
-  // Locked in a statement of its own: the next one sees what those who held the lock before have queued.
+  // In a statement of its own: the next one sees what those who held the lock before have queued.
+  await lockDestination(database, trx, destination, "exclusive");
   const row = await trx
     .selectFrom("outbox_destinations")
     .select(["standing", "due_at"])
@@ -93,4 +109,23 @@ export async function refreshDestination(
       .where("destination", "=", destination)
       .execute();
   }
+}
+
+/**
+ * Locks a destination until the transaction ends, on PostgreSQL; SQLite's one writer has it already. A lock of its own and
+ * not the row's: those who share it leave no trace in the table, and whoever wants it alone is not passed by those who come
+ * later.
+ */
+async function lockDestination(
+  database: Database,
+  trx: Queries,
+  destination: string,
+  mode: "shared" | "exclusive",
+): Promise<void> {
+  if (database.dialect === "sqlite") return;
+  const key = sql`hashtextextended(${`keypears destination ${destination}`}, 0)`;
+  await (mode === "shared"
+    ? sql`select pg_advisory_xact_lock_shared(${key})`
+    : sql`select pg_advisory_xact_lock(${key})`
+  ).execute(trx);
 }

@@ -89,7 +89,6 @@ async function takeLease(
     .set({ state: "DELIVERING", due_at: at + leaseMs, lease_token: token, updated_at: at })
     .where("id", "in", ids)
     .execute();
-  await refreshDestination(database, trx, destination, at);
   const rows = await trx
     .selectFrom("sent_shares")
     .innerJoin("sent_envelopes", "sent_envelopes.id", "sent_shares.id")
@@ -108,6 +107,7 @@ async function takeLease(
     ])
     .where("sent_shares.id", "in", ids)
     .execute();
+  await refreshDestination(database, trx, destination, at);
   const order = new Map(ids.map((id, index) => [id, index]));
   rows.sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0));
   return rows.map((row) => ({

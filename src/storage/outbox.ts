@@ -59,10 +59,10 @@ export function createOutboxStore(database: Database): OutboxStore {
           .where("share_id", "=", share.envelope.shareId)
           .$call((query) => lockRows(database, query))
           .executeTakeFirst();
-        if (earlier !== undefined) return enqueueAgain(trx, share, earlier);
+        if (earlier !== undefined) return enqueueAgain(database, trx, share, earlier);
         const bytes = envelopeBytes(share.envelope);
         if (account.stored_bytes + bytes > share.maxStoredBytes) return { kind: "over-quota" };
-        return enqueueFirst(trx, share, account, bytes);
+        return enqueueFirst(database, trx, share, account, bytes);
       }),
 
     status: (accountId, shareId) =>
@@ -131,6 +131,7 @@ export function createOutboxStore(database: Database): OutboxStore {
 
 /** Stores a share that the sender has not sent before. */
 async function enqueueFirst(
+  database: Database,
   trx: Queries,
   { accountId, envelope, recipientDomain, stampNonce, now, maxContacts }: Submission,
   account: LockedAccount,
@@ -169,12 +170,13 @@ async function enqueueFirst(
     .set({ last_position: position, stored_bytes: account.stored_bytes + bytes })
     .where("id", "=", accountId)
     .execute();
-  await announceShare(trx, recipientDomain, now);
+  await announceShare(database, trx, recipientDomain, now);
   return { kind: "queued", delivery: toDeliveryRecord(row) };
 }
 
 /** The same share again: it brings back a copy that was deleted under way, and may try another stamp after a rejection. */
 async function enqueueAgain(
+  database: Database,
   trx: Queries,
   { accountId, envelope, recipientDomain, stampNonce, now, maxContacts }: Submission,
   earlier: DeliveryRow & Pick<SentShareTable, "stamp_nonce" | "deleted_at"> & { readonly id: number },
@@ -195,7 +197,7 @@ async function enqueueAgain(
     .where("id", "=", earlier.id)
     .returning(DELIVERY_COLUMNS)
     .executeTakeFirstOrThrow();
-  await announceShare(trx, recipientDomain, now);
+  await announceShare(database, trx, recipientDomain, now);
   return { kind: "queued", delivery: toDeliveryRecord(row) };
 }
 
