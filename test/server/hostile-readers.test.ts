@@ -72,7 +72,7 @@ describe("a client that takes nothing of large answers", () => {
     expect(grownBytes).toBeLessThan(6 * connections * LARGE_ANSWER_BYTES);
   });
 
-  it("is not served beyond its first answers where it asks for many at once", {
+  it("is sent away where it asks for many at once", {
     timeout: TIMEOUT_MS,
   }, async () => {
     const target = await startTarget({ timeouts: { takeAnswerMs: TAKE_MS } });
@@ -84,8 +84,8 @@ describe("a client that takes nothing of large answers", () => {
       await gone(socket);
     });
 
-    expect(hostileCalls).toBeLessThan(2_500);
-    expect(grownBytes).toBeLessThan(512 * MEBIBYTE);
+    expect(hostileCalls).toBeLessThan(100);
+    expect(grownBytes).toBeLessThan(256 * MEBIBYTE);
   });
 
   it.each([
@@ -111,7 +111,7 @@ describe("a client that takes nothing of large answers", () => {
     });
     await until(target, ({ running }) => running === 0);
 
-    expect(grownBytes).toBeLessThan(512 * MEBIBYTE);
+    expect(grownBytes).toBeLessThan(256 * MEBIBYTE);
   });
 });
 
