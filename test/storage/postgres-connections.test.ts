@@ -11,7 +11,7 @@ import { createStorage, openStorage, type Storage } from "../../src/storage/open
 import { openPostgres, type PostgresOptions } from "../../src/storage/postgres.ts";
 import { connectionConfig } from "../../src/storage/postgres-connection.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
-import { acceptance, acceptMany, createAccount, MAX_BYTES, NOW, range } from "./fixtures.ts";
+import { acceptance, acceptMany, createAccount, enqueue, MAX_BYTES, NOW, range } from "./fixtures.ts";
 import { type PostgresServer, psql, startOwnPostgres, startPostgres } from "./postgres.ts";
 import { type PostgresProxy, startProxy } from "./proxy.ts";
 
@@ -224,6 +224,36 @@ function cutNextCommit(proxy: PostgresProxy): void {
     return Buffer.alloc(0);
   };
 }
+
+describe("nodes side by side", () => {
+  test("queue for one domain without waiting for each other's commits, and a lease overlooks none of them", async () => {
+    const proxy = await proxied(await newUrl());
+    const { storage: slow } = open(proxy.url);
+    const { storage: quick } = open(proxy.url);
+    const [alice, carol] = [
+      await createAccount(slow, "alice@acme.test"),
+      await createAccount(slow, "carol@acme.test"),
+    ];
+    await enqueue(slow, alice);
+    // The slow one has done all but its commit, which is held back.
+    const held = Promise.withResolvers<() => void>();
+    proxy.onSent = (chunk, line) => {
+      if (!chunk.includes(COMMIT)) return chunk;
+      proxy.onSent = (next) => next;
+      held.resolve(() => line.pass(chunk));
+      return Buffer.alloc(0);
+    };
+    const first = enqueue(slow, alice);
+    const commit = await held.promise;
+    await enqueue(quick, carol);
+    const lease = { destination: "partner.test", leaseMs: 60_000, limit: 10, maxBytes: MAX_BYTES, now: NOW };
+    const leasing = quick.outbox.lease({ ...lease, token: "all" });
+    commit();
+    await first;
+    const [taken, rest] = [await leasing, await quick.outbox.lease({ ...lease, token: "rest" })];
+    expect(taken.length + rest.length).toBe(3);
+  });
+});
 
 describe("a read-only database", () => {
   test("takes reads, refuses writes as retryable, and takes writes again without a restart", async () => {

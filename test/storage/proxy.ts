@@ -20,6 +20,8 @@ export interface PostgresProxy {
 export interface Line {
   /** Ends it at both ends. */
   cut(): void;
+  /** Passes bytes on to the server, for a test that held them back. */
+  pass(chunk: Buffer): void;
   /** Passes bytes on to the server and then ends the client's side once the server has acted on them. */
   cutAfter(chunk: Buffer): void;
 }
@@ -42,6 +44,7 @@ export async function startProxy(target: string): Promise<PostgresProxy> {
     client.on("data", (chunk) => {
       const line: Line = {
         cut,
+        pass: (bytes) => void upstream.write(bytes),
         cutAfter(bytes) {
           cutOnAnswer = true;
           upstream.write(bytes);
