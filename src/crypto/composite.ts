@@ -31,8 +31,9 @@ export const COMPOSITE_MAX_CONTEXT_LENGTH = 255;
 const PREFIX = utf8("CompositeAlgorithmSignatures2025");
 const LABEL = utf8("COMPSIG-MLDSA65-Ed25519-SHA512");
 
-// Enough to keep the four threads of libuv's pool busy, and few enough that others' work there soon has its turn.
-const AT_ONCE = 16;
+// Enough to keep libuv's pool busy for some ten milliseconds, in which this thread may wait for a disk, and few enough that
+// others' work there soon has its turn.
+const AT_ONCE = 64;
 
 /** One signature to verify: the arguments of `verify` by their names. */
 export interface SignedItem {
