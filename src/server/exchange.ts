@@ -9,9 +9,9 @@ import {
   constants,
   Http2ServerRequest,
   Http2ServerResponse,
-  type Http2Session,
   type IncomingHttpHeaders as IncomingHttp2Headers,
   type OutgoingHttpHeaders,
+  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
@@ -83,26 +83,8 @@ const WITH_TRAILERS = { waitForTrailers: true };
 const WITHOUT_BODY = { endStream: true };
 const BODILESS = new Set([204, 304]);
 
-/** The exchange of an HTTP/1.1 request. `ended` is called before `onEnd`. */
-export function http1Exchange(
-  request: IncomingMessage,
-  response: ServerResponse,
-  ended: (exchange: Exchange) => void,
-): Exchange {
-  return new Http1Exchange(request, response, ended);
-}
-
-/** The exchange of an HTTP/2 stream, whose errors somebody hears. `ended` is called before `onEnd`. */
-export function http2Exchange(
-  stream: ServerHttp2Stream,
-  headers: IncomingHttp2Headers,
-  rawHeaders: string[],
-  ended: (exchange: Exchange) => void,
-): Exchange {
-  return new Http2Exchange(stream, headers, rawHeaders, ended);
-}
-
-class Http1Exchange implements Exchange {
+/** The exchange of an HTTP/1.1 request. */
+export class Http1Exchange implements Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly connection: Connection;
@@ -110,6 +92,7 @@ class Http1Exchange implements Exchange {
   onEnd: () => void = nothing;
   ended = false;
 
+  /** @param ended called once, before `onEnd`. */
   constructor(request: IncomingMessage, response: ServerResponse, ended: (exchange: Exchange) => void) {
     this.#request = request;
     this.#response = response;
@@ -117,7 +100,7 @@ class Http1Exchange implements Exchange {
     // A broken connection is seen by its close; the events must only not go unheard.
     request.on("error", nothing);
     response.on("error", nothing);
-    response.once("close", () => {
+    response.on("close", () => {
       this.ended = true;
       ended(this);
       this.onEnd();
@@ -179,7 +162,8 @@ class Http1Exchange implements Exchange {
   }
 }
 
-class Http2Exchange implements Exchange {
+/** The exchange of an HTTP/2 stream, whose errors somebody hears. */
+export class Http2Exchange implements Exchange {
   readonly httpVersion = "2.0";
   readonly #stream: ServerHttp2Stream;
   readonly #rawHeaders: string[];
@@ -191,19 +175,21 @@ class Http2Exchange implements Exchange {
   onEnd: () => void = nothing;
   ended = false;
 
+  /** @param ended called once, before `onEnd`; `reset` if the stream ended by a reset with an error. */
   constructor(
+    session: ServerHttp2Session,
     stream: ServerHttp2Stream,
     headers: IncomingHttp2Headers,
     rawHeaders: string[],
-    ended: (exchange: Exchange) => void,
+    ended: (exchange: Exchange, reset: boolean) => void,
   ) {
     this.#stream = stream;
     this.headers = headers;
     this.#rawHeaders = rawHeaders;
-    this.connection = connectionOf(stream.session ?? stream);
-    stream.once("close", () => {
+    this.connection = connectionOf(session);
+    stream.on("close", () => {
       this.ended = true;
-      ended(this);
+      ended(this, stream.rstCode !== constants.NGHTTP2_NO_ERROR);
       this.onEnd();
     });
   }
@@ -230,7 +216,7 @@ class Http2Exchange implements Exchange {
     this.#answered = true;
     const all = [":status", String(status), ...this.standing, ...headers];
     if (trailers !== undefined) {
-      stream.once("wantTrailers", () => {
+      stream.on("wantTrailers", () => {
         if (!stream.destroyed && !stream.closed) stream.sendTrailers(trailers);
       });
       stream.respond(all, WITH_TRAILERS);
@@ -271,15 +257,15 @@ const connections = new WeakMap<object, Connection>();
 let connectionCount = 0;
 
 /** An HTTP/2 session is one connection; its requests share it. */
-function connectionOf(carrier: Socket | Http2Session | ServerHttp2Stream): Connection {
+function connectionOf(carrier: Socket | ServerHttp2Session): Connection {
   const known = connections.get(carrier);
   if (known !== undefined) return known;
   connectionCount += 1;
-  const socket = "remoteAddress" in carrier ? carrier : "socket" in carrier ? carrier.socket : undefined;
+  const socket = "remoteAddress" in carrier ? carrier : carrier.socket;
   const connection = {
     id: `c${connectionCount}`,
-    remoteAddress: socket?.remoteAddress,
-    encrypted: socket !== undefined && "encrypted" in socket,
+    remoteAddress: socket.remoteAddress,
+    encrypted: "encrypted" in carrier && carrier.encrypted === true,
   };
   connections.set(carrier, connection);
   return connection;

@@ -8,7 +8,6 @@ import { createServer as createHttp1Server } from "node:http";
 import {
   constants,
   createServer as createHttp2Server,
-  type Http2Session,
   type IncomingHttpHeaders,
   type ServerHttp2Session,
   type ServerHttp2Stream,
@@ -17,7 +16,7 @@ import {
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import type { Logger } from "../logger.ts";
-import { type Exchange, http1Exchange, http2Exchange } from "./exchange.ts";
+import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
 
 /** Certificate chain and private key, both PEM. */
 export interface Certificate {
@@ -97,6 +96,11 @@ const CONNECTIONS_CHECK_MS = 1_000;
 const SWEEP_MS = 20;
 const STREAM_WINDOW_BYTES = 256 * 1024;
 const SESSION_WINDOW_BYTES = 1024 * 1024;
+/**
+ * Requests that a caller may send ahead over one HTTP/1.1 connection. Node begins with all that one read holds, hundreds of small
+ * ones, and their answers would wait in memory for each other. Hardly anybody sends any.
+ */
+const MAX_PIPELINED = 16;
 /**
  * Streams that a caller may open and reset at once, and per second from then on. Each costs the node a call that is begun for
  * nothing, and its caller next to nothing (CVE-2023-44487). Node's own bound stands behind this one, without a reason for it.
@@ -189,37 +193,48 @@ function createPort(
   exchanges: Exchanges,
   { handler, log, certificate }: ListenerOptions,
 ): Port {
+  const pipelines = new WeakMap<Socket, Pipeline>();
   const http1 = createHttp1Server(http1Options(timeouts), (request, response) => {
-    handler(exchanges.track((ended) => http1Exchange(request, response, ended)));
+    const { socket } = request;
+    let pipeline = pipelines.get(socket);
+    if (pipeline === undefined) {
+      pipeline = createPipeline(exchanges);
+      pipelines.set(socket, pipeline);
+    }
+    if (!pipeline.enter()) {
+      // The parser may have more of them.
+      if (socket.destroyed) return;
+      log.warn({ peer: socket.remoteAddress }, "a connection was ended for asking too much at once");
+      socket.destroy();
+    } else {
+      handler(exchanges.track(new Http1Exchange(request, response, pipeline.ended)));
+    }
   });
   // Node starts the clock of headersTimeout and requestTimeout when a server listens. This one never listens itself, it is
   // handed its sockets.
   http1.emit("listening");
   const http2 = createHttp2Server(HTTP2_OPTIONS);
-  const sessions = new Map<Http2Session, ResetGuard>();
+  const sessions = new Set<ServerHttp2Session>();
   http2.setTimeout(timeouts.idleSessionMs);
   http2.on("session", (session) => {
-    sessions.set(session, resetGuard(session, log));
+    sessions.add(session);
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     session.once("close", () => sessions.delete(session));
+    const countReset = resetGuard(session, log);
+    const ended = (exchange: Exchange, reset: boolean) => {
+      if (reset) countReset();
+      exchanges.ended(exchange);
+    };
+    session.on("stream", (stream, headers, _flags, rawHeaders) => {
+      // A stream can break before anybody looks at it; that must not go unheard, or it ends the process.
+      stream.on("error", nothing);
+      if (stream.destroyed) countReset();
+      else if (mayProceed(stream, headers)) {
+        handler(exchanges.track(new Http2Exchange(session, stream, headers, rawHeaders, ended)));
+      }
+    });
   });
   http2.on("sessionError", (error) => log.debug({ error: error.message }, "HTTP/2 session failed"));
-  http2.on("stream", (stream, headers, _flags, rawHeaders) => {
-    // A stream can break before anybody looks at it; that must not go unheard, or it ends the process.
-    stream.on("error", () => {});
-    const { session } = stream;
-    const guard = session && sessions.get(session);
-    if (guard === undefined || stream.destroyed) return guard?.count();
-    if (!mayProceed(stream, headers)) return;
-    handler(
-      exchanges.track((ended) =>
-        http2Exchange(stream, headers, rawHeaders, (exchange) => {
-          if (stream.aborted) guard.count();
-          ended(exchange);
-        }),
-      ),
-    );
-  });
 
   const undecided = new Set<Socket>();
   const speak = (socket: Socket, version: 1 | 2) => {
@@ -230,7 +245,7 @@ function createPort(
     endIdle() {
       for (const socket of undecided) socket.destroy();
       http1.closeIdleConnections();
-      for (const session of sessions.keys()) if (!session.closed) session.close();
+      for (const session of sessions) if (!session.closed) session.close();
     },
     release() {
       http1.close();
@@ -291,24 +306,41 @@ function mayProceed(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): bo
   return true;
 }
 
-/** Counts the streams of a session that their caller reset. */
-interface ResetGuard {
-  readonly count: () => void;
+/** The requests of one HTTP/1.1 connection that are not answered yet. */
+interface Pipeline {
+  /** Counts a request; false if it is one too many. */
+  readonly enter: () => boolean;
+  readonly ended: (exchange: Exchange) => void;
 }
 
-/** Ends a session with ENHANCE_YOUR_CALM (RFC 9113 §7) when its caller resets more streams than RESETS allows. */
-function resetGuard(session: ServerHttp2Session, log: Logger): ResetGuard {
+function createPipeline(exchanges: Exchanges): Pipeline {
+  let open = 0;
+  return {
+    enter() {
+      open += 1;
+      return open <= MAX_PIPELINED;
+    },
+    ended(exchange) {
+      open -= 1;
+      exchanges.ended(exchange);
+    },
+  };
+}
+
+/**
+ * Counts the streams that the caller of a session reset, and ends the session with ENHANCE_YOUR_CALM (RFC 9113 §7) when they
+ * are more than RESETS allows.
+ */
+function resetGuard(session: ServerHttp2Session, log: Logger): () => void {
   let left = RESETS.burst;
   let filledAt = performance.now();
-  return {
-    count() {
-      const now = performance.now();
-      left = Math.min(RESETS.burst, left + ((now - filledAt) / 1_000) * RESETS.perSecond) - 1;
-      filledAt = now;
-      if (left >= 0 || session.destroyed) return;
-      log.warn({ peer: session.socket?.remoteAddress }, "a session was ended for resetting too many streams");
-      session.destroy(undefined, constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    },
+  return () => {
+    const now = performance.now();
+    left = Math.min(RESETS.burst, left + ((now - filledAt) / 1_000) * RESETS.perSecond) - 1;
+    filledAt = now;
+    if (left >= 0 || session.destroyed) return;
+    log.warn({ peer: session.socket?.remoteAddress }, "a session was ended for resetting too many streams");
+    session.destroy(new Error("too many streams were reset"), constants.NGHTTP2_ENHANCE_YOUR_CALM);
   };
 }
 
@@ -367,8 +399,9 @@ function sniff(
 }
 
 interface Exchanges {
-  /** Makes an exchange, and looks after it until it calls `ended`. */
-  readonly track: (make: (ended: (exchange: Exchange) => void) => Exchange) => Exchange;
+  /** Looks after an exchange, and gives it back. */
+  readonly track: (exchange: Exchange) => Exchange;
+  readonly ended: (exchange: Exchange) => void;
   /** From now on every HTTP/1.1 answer ends its connection. */
   readonly stopKeepingAlive: () => void;
   /** Stops looking after answers. */
@@ -377,18 +410,17 @@ interface Exchanges {
 
 function trackExchanges(takeAnswerMs: number): Exchanges {
   const inFlight = new Set<Exchange>();
-  const ended = (exchange: Exchange) => inFlight.delete(exchange);
   let complete = new Set<Exchange>();
   let stopped = false;
   const sweep = setInterval(giveUpUntaken, takeAnswerMs);
   sweep.unref();
   return {
-    track(make) {
-      const exchange = make(ended);
+    track(exchange) {
       inFlight.add(exchange);
       if (stopped) exchange.endConnection();
       return exchange;
     },
+    ended: (exchange) => inFlight.delete(exchange),
     stopKeepingAlive() {
       stopped = true;
       for (const exchange of inFlight) exchange.endConnection();
@@ -433,3 +465,5 @@ export function opened(
     });
   });
 }
+
+function nothing(): void {}

@@ -52,50 +52,45 @@ const BUSY_RETRY_MS = 1_000;
 const ANSWER_CHECK_MS = 5;
 const NO_BYTES = Buffer.alloc(0);
 
-/** Bytes that come in chunks and are taken in pieces of other lengths. */
-export interface ByteQueue {
-  readonly length: number;
-  push(chunk: Buffer): void;
-  /** Takes so many bytes, which have to be there. */
-  take(length: number): Buffer;
-}
-
 /**
- * Makes an empty queue. Its bytes are in one buffer that grows by doubling: a list of chunks would take a hundred times the
- * memory of the bytes, for a caller who sends them one by one. A single chunk stays where it is.
+ * Bytes that come in chunks and are taken in pieces of other lengths. They are in one buffer that grows by doubling: a list of
+ * chunks would take a hundred times the memory of the bytes, for a caller who sends them one by one. A single chunk stays where
+ * it is.
  */
-export function byteQueue(): ByteQueue {
-  let buffer: Buffer = NO_BYTES;
-  let start = 0;
-  let end = 0;
-  return {
-    get length() {
-      return end - start;
-    },
-    push(chunk) {
-      const length = end - start;
-      if (length === 0) {
-        buffer = chunk;
-        start = 0;
-        end = chunk.length;
-        return;
-      }
-      if (end + chunk.length > buffer.length) {
-        const larger = Buffer.allocUnsafeSlow(2 * (length + chunk.length));
-        larger.set(buffer.subarray(start, end));
-        buffer = larger;
-        start = 0;
-        end = length;
-      }
-      buffer.set(chunk, end);
-      end += chunk.length;
-    },
-    take(length) {
-      const taken = buffer.subarray(start, start + length);
-      start += length;
-      return taken;
-    },
-  };
+export class ByteQueue {
+  #buffer: Buffer = NO_BYTES;
+  #start = 0;
+  #end = 0;
+
+  get length(): number {
+    return this.#end - this.#start;
+  }
+
+  push(chunk: Buffer): void {
+    const { length } = this;
+    if (length === 0) {
+      this.#buffer = chunk;
+      this.#start = 0;
+      this.#end = chunk.length;
+      return;
+    }
+    if (this.#end + chunk.length > this.#buffer.length) {
+      const larger = Buffer.allocUnsafeSlow(2 * (length + chunk.length));
+      larger.set(this.#buffer.subarray(this.#start, this.#end));
+      this.#buffer = larger;
+      this.#start = 0;
+      this.#end = length;
+    }
+    this.#buffer.set(chunk, this.#end);
+    this.#end += chunk.length;
+  }
+
+  /** Takes so many bytes, which have to be there. */
+  take(length: number): Buffer {
+    const taken = this.#buffer.subarray(this.#start, this.#start + length);
+    this.#start += length;
+    return taken;
+  }
 }
 
 /** Makes the memory that requests share. */
@@ -158,41 +153,36 @@ export function collectBody(
   { declaredLength, maxBytes, tooLarge, memory }: BodyLimits,
   done: (error: ConnectError | undefined, body: Buffer) => void,
 ): () => void {
-  const received = byteQueue();
-  const stop = () => {
-    body.off("data", take);
-    body.off("end", end);
-    body.off("error", fail);
-  };
-  const refuse = (error: ConnectError) => {
-    stop();
-    done(error, NO_BYTES);
-  };
-  const take = (chunk: Buffer) => {
-    received.push(chunk);
-    const { length } = received;
-    if (length > maxBytes) refuse(tooLarge());
-    else if (length > FREE_BODY_BYTES && !memory().hold(chunk.length)) refuse(overloaded());
+  const received = new ByteQueue();
+  let settled = false;
+  const settle = (error: ConnectError | undefined) => {
+    if (settled) return;
+    settled = true;
+    done(error, error === undefined ? received.take(received.length) : NO_BYTES);
   };
   const end = () => {
-    stop();
     // An HTTP/2 stream that was reset ends like one that is complete.
-    if ("aborted" in body && body.aborted === true) done(callerGone(), NO_BYTES);
-    else done(undefined, received.take(received.length));
+    settle("aborted" in body && body.aborted === true ? callerGone() : undefined);
   };
-  const fail = () => refuse(callerGone());
   if (declaredLength !== undefined && Number(declaredLength) > maxBytes) {
-    refuse(tooLarge());
-    return stop;
-  }
-  if (body.readableEnded) {
+    settle(tooLarge());
+  } else if (body.readableEnded) {
     end();
-    return stop;
+  } else {
+    // They stay until the request is over: to take them off costs more than to be called in vain.
+    body.on("data", (chunk: Buffer) => {
+      if (settled) return;
+      received.push(chunk);
+      const { length } = received;
+      if (length > maxBytes) settle(tooLarge());
+      else if (length > FREE_BODY_BYTES && !memory().hold(chunk.length)) settle(overloaded());
+    });
+    body.on("end", end);
+    body.on("error", () => settle(callerGone()));
   }
-  body.on("data", take);
-  body.on("end", end);
-  body.on("error", fail);
-  return stop;
+  return () => {
+    settled = true;
+  };
 }
 
 /**

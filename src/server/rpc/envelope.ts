@@ -64,3 +64,19 @@ export function envelopes(...messages: readonly (readonly [flags: number, data: 
   }
   return bytes;
 }
+
+const framed = new WeakMap<Uint8Array, Buffer>();
+
+/**
+ * A message in its envelope, for bytes that go out again and again: made once and kept as long as they are.
+ *
+ * @param data not to be changed.
+ */
+export function keptEnvelope(flags: number, data: Uint8Array): Buffer {
+  let envelope = framed.get(data);
+  if (envelope === undefined || envelope[0] !== flags) {
+    envelope = envelopes([flags, data]);
+    framed.set(data, envelope);
+  }
+  return envelope;
+}

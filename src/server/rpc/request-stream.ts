@@ -9,8 +9,8 @@ import { serviceError } from "../../services/errors.ts";
 import type { Request } from "../exchange.ts";
 import {
   type BodyChunks,
+  ByteQueue,
   bodyChunks,
-  byteQueue,
   type HeldMemory,
   holdChunk,
   overloaded,
@@ -76,7 +76,7 @@ export async function* receiveMessages(
 
 /** A body by pieces of the lengths that are asked for, whatever its chunks are. */
 function pieces(chunks: BodyChunks, memory: HeldMemory) {
-  const waiting = byteQueue();
+  const waiting = new ByteQueue();
   return {
     /** The next piece, undefined at the end of the body. @throws ConnectError when the body ends within it. */
     async take(wanted: number): Promise<Buffer | undefined> {

@@ -8,7 +8,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Caller } from "../../services/context.ts";
 import type { EncodedAnswer } from "../../services/encoded-answer.ts";
 import { fieldError, serviceError } from "../../services/errors.ts";
-import type { Answer, Exchange } from "../exchange.ts";
+import type { Answer, Exchange, HeaderList } from "../exchange.ts";
 import { type BodyLimits, collectBody, type HeldMemory } from "../request-body.ts";
 import { cacheHeaders, entityTags, isUnchanged, NOT_STORED } from "./caching.ts";
 import { type Call, logCall, newRequestId } from "./call.ts";
@@ -158,6 +158,7 @@ class UnaryCall implements Call {
     const ms = deadlineOf(this.#format, header, "unary", this.#options.limits.defaultDeadlineMs);
     if (ms === "malformed") throw fieldError(timeoutHeader, "not a timeout of this protocol");
     if (ms === undefined) return undefined;
+    if (ms <= 0) throw timedOut();
     this.#timer = setTimeout(expire, ms, this);
     return header === undefined ? undefined : Date.now() + ms;
   }
@@ -194,14 +195,14 @@ class UnaryCall implements Call {
     const encoding = this.#format.json ? "json" : "proto";
     const gzip = this.#mayCompress(method) ? await encoded.gzip(encoding) : undefined;
     if (!this.#isGet) {
-      this.#finish(this.#dress(encoded.bytes(encoding), gzip, context, []));
+      this.#finish(this.#dress(encoded.bytes(encoding), gzip, context, [], true));
       return;
     }
     const caching = cacheHeaders(encoded, encoding, gzip !== undefined);
     if (isUnchanged(this.#exchange.headers["if-none-match"], entityTags(encoded, encoding))) {
       this.#finish({ status: 304, headers: caching });
     } else {
-      this.#finish(this.#dress(encoded.bytes(encoding), gzip, context, caching));
+      this.#finish(this.#dress(encoded.bytes(encoding), gzip, context, caching, true));
     }
   }
 
@@ -215,9 +216,10 @@ class UnaryCall implements Call {
     data: Uint8Array,
     gzip: Uint8Array | undefined,
     metadata: AnswerMetadata,
-    more: readonly string[],
+    more: HeaderList,
+    kept = false,
   ): Answer {
-    const message = { data: gzip ?? data, compressed: gzip !== undefined };
+    const message = { data: gzip ?? data, compressed: gzip !== undefined, kept };
     const answer = this.#protocol.answer(this.#format, message, metadata);
     return more.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...more] };
   }
@@ -276,8 +278,12 @@ class UnaryCall implements Call {
 
   /** Ends the call at its deadline, whether the method looks at its signal or not. */
   expire(): void {
-    this.#fail(new ConnectError("the operation timed out", Code.DeadlineExceeded));
+    this.#fail(timedOut());
   }
+}
+
+function timedOut(): ConnectError {
+  return new ConnectError("the operation timed out", Code.DeadlineExceeded);
 }
 
 function expire(call: UnaryCall): void {

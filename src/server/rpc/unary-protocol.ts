@@ -15,6 +15,8 @@ export interface PackedMessage {
   readonly data: Uint8Array;
   /** True if they are compressed with gzip. */
   readonly compressed: boolean;
+  /** True if the same bytes go out again and again. */
+  readonly kept?: boolean;
 }
 
 /** What a method set beside its answer. */

@@ -21,7 +21,7 @@ export function openQuery(query: URLSearchParams, maxBytes: number): PackedMessa
   const text = query.get("message") ?? "";
   const data = query.get("base64") === "1" ? decodeBase64(text) : utf8(text);
   if (data.length > maxBytes) throw tooLarge(maxBytes);
-  return { data, compressed: isCompressed(compression) };
+  return { data, compressed: isCompressed(compression) && data.length > 0 };
 }
 
 /** Refuses a version of the protocol that this node does not know, as a header or in a query. None is taken as ours. @throws ConnectError */

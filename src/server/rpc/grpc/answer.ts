@@ -2,7 +2,7 @@
 
 import type { Answer } from "../../exchange.ts";
 import { GZIP } from "../compression.ts";
-import { COMPRESSED_FLAG, envelopes } from "../envelope.ts";
+import { COMPRESSED_FLAG, envelopes, keptEnvelope } from "../envelope.ts";
 import { metadataList } from "../metadata.ts";
 import type { AnswerMetadata, PackedMessage } from "../unary-protocol.ts";
 import type { WireFormat } from "../wire-format.ts";
@@ -10,9 +10,10 @@ import { okTrailers, toRecord } from "./trailers.ts";
 
 export function answer(
   { contentType }: WireFormat,
-  { data, compressed }: PackedMessage,
+  { data, compressed, kept }: PackedMessage,
   { header, trailer }: AnswerMetadata,
 ): Answer {
+  const flags = compressed ? COMPRESSED_FLAG : 0;
   return {
     status: 200,
     headers: [
@@ -21,7 +22,7 @@ export function answer(
       ...(compressed ? ["grpc-encoding", GZIP] : []),
       ...metadataList(header),
     ],
-    body: envelopes([compressed ? COMPRESSED_FLAG : 0, data]),
+    body: kept === true ? keptEnvelope(flags, data) : envelopes([flags, data]),
     trailers: toRecord(okTrailers(trailer)),
   };
 }
