@@ -4,10 +4,9 @@
 // the node and browsers.
 
 import { utf8 } from "../crypto/bytes.ts";
+import { type DisplayedName, displayDomain, spellOutUnprintable, textWarnings } from "./display.ts";
 import { canonicalDomain, MAX_DOMAIN_OCTETS } from "./domain.ts";
 import { ProtocolError } from "./errors.ts";
-import { domainToUnicode } from "./idna.ts";
-import { mixedScripts } from "./script.ts";
 
 /** An address taken apart, every part in canonical form. */
 export interface Address {
@@ -37,9 +36,6 @@ const DOT_STRING =
 const CONTROL = /[\x00-\x1f\x7f]/;
 // A quotedString of RFC 5321 at the start; QcontentSMTP with qtextSMTP as RFC 6531 extends it. Controls are out already.
 const QUOTED_STRING = /^"((?:[^"\\]|\\[ -~])*)"/u;
-// Whatever a reader cannot see or a terminal might obey: controls, format characters, private use and unassigned code
-// points, separators other than the space, and what fonts are told to ignore.
-const UNPRINTABLE = /[[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}]--[ ]]/gv;
 
 /**
  * Reads an address and brings it to canonical form. Nothing is trimmed or guessed.
@@ -70,43 +66,17 @@ export function isCanonicalAddress(text: string): boolean {
   }
 }
 
-/** An address as a person may be shown it. */
-export interface DisplayedAddress {
-  /** For eyes only, never to be parsed, compared or sent: safe to write to a terminal. */
-  readonly text: string;
-  /** What a reader should know before trusting `text`, a sentence each; mostly none. */
-  readonly warnings: readonly string[];
-}
-
 /**
- * Prepares an address for people: U-labels in place of A-labels, with a warning for a local part or label that mixes
- * scripts, as look-alike names do, or holds characters that are invisible, turn the direction of text or control a
- * terminal. Such characters of the local part are spelled out as `\u{202e}`; a label that is warned of stays an A-label.
+ * An address for a person's eyes, never to be parsed, compared or sent: its domain in Unicode, with warnings where a part
+ * mixes scripts, is drawn like something else, or holds characters that are invisible, turn the direction of text or control
+ * a terminal. Such characters of the local part are spelled out as `\u{202e}`; a label that is warned of stays an A-label.
  */
-export function displayAddress(address: Address): DisplayedAddress {
-  const nameWarnings = warningsOf("the name", address.local);
-  const local = address.local.replace(UNPRINTABLE, (character) => {
-    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
-  });
-
-  const uLabels = domainToUnicode(address.domain).split(".");
-  const labels = address.domain.split(".").map((aLabel, index) => {
-    const uLabel = uLabels[index] ?? aLabel;
-    const warnings = warningsOf(`the domain's label "${aLabel}"`, uLabel);
-    return { text: warnings.length === 0 ? uLabel : aLabel, warnings };
-  });
+export function displayAddress(address: Address): DisplayedName {
+  const domain = displayDomain(address.domain);
   return {
-    text: `${local}@${labels.map((label) => label.text).join(".")}`,
-    warnings: [...nameWarnings, ...labels.flatMap((label) => label.warnings)],
+    text: `${spellOutUnprintable(address.local)}@${domain.text}`,
+    warnings: [...textWarnings("the name", address.local), ...domain.warnings],
   };
-}
-
-function warningsOf(what: string, text: string): readonly string[] {
-  const warnings: string[] = [];
-  if (text.search(UNPRINTABLE) >= 0) warnings.push(`${what} has invisible or control characters`);
-  const scripts = mixedScripts(text);
-  if (scripts.length > 0) warnings.push(`${what} mixes letters of ${scripts.join(", ")}`);
-  return warnings;
 }
 
 interface SplitAddress {

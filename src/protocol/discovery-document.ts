@@ -2,7 +2,7 @@
 // host: read from a stranger's bytes, and written for the domains that this node hosts. JSON as RFC 8259 has it, with the
 // unique member names of I-JSON (RFC 7493 §2.3).
 
-import { fromUtf8 } from "../crypto/bytes.ts";
+import { fromUtf8, utf8 } from "../crypto/bytes.ts";
 import { CryptoError } from "../crypto/errors.ts";
 import { type ApiUrl, type ApiUrlOptions, parseApiUrl } from "./api-url.ts";
 import { ProtocolError } from "./errors.ts";
@@ -59,15 +59,29 @@ export function parseDiscoveryDocument(bytes: Uint8Array, options: ApiUrlOptions
   return { version, apiUrl, domainPubKeyHash, minSerial };
 }
 
+/** The owner's key in a document: what makes it one of version 2. */
+export type DomainKeyMembers = Pick<DiscoveryDocumentV2, "domainPubKeyHash" | "minSerial">;
+
 /**
- * The version 1 document that names `apiUrl` as a domain's host: JSON without spaces, the same text for the same URL.
+ * The document that names `apiUrl` as a domain's host: of version 2 with an owner's key, else of version 1. JSON without
+ * spaces, the same text for the same input.
  *
  *     buildDiscoveryDocument("https://host.example/api/") === '{"version":1,"apiUrl":"https://host.example/api"}'
  *
- * @throws ProtocolError `API_URL_INVALID`.
+ * @throws ProtocolError `API_URL_INVALID`; `DISCOVERY_DOCUMENT_INVALID` for a hash or a serial that is none.
  */
-export function buildDiscoveryDocument(apiUrl: string, options: ApiUrlOptions = {}): string {
-  return JSON.stringify({ version: 1, apiUrl: parseApiUrl(apiUrl, options).href });
+export function buildDiscoveryDocument(
+  apiUrl: string,
+  options: ApiUrlOptions = {},
+  key?: DomainKeyMembers,
+): string {
+  const { href } = parseApiUrl(apiUrl, options);
+  if (key === undefined) return JSON.stringify({ version: 1, apiUrl: href });
+  // The order of the members is that of the protocol's table.
+  const { domainPubKeyHash, minSerial } = key;
+  const text = JSON.stringify({ version: 2, apiUrl: href, domainPubKeyHash, minSerial });
+  parseDiscoveryDocument(utf8(text), options);
+  return text;
 }
 
 function decode(bytes: Uint8Array): string {
