@@ -6,6 +6,7 @@
 
 import http2 from "node:http2";
 import type net from "node:net";
+import { PeerError } from "./errors.ts";
 
 /** Times of a connection, in milliseconds. */
 export interface ConnectionTimes {
@@ -82,7 +83,7 @@ export function createHttp2Connection(
 
   const ping = (): Promise<boolean> =>
     new Promise((resolve) => {
-      const timer = setTimeout(() => session.destroy(), times.pingTimeoutMs);
+      const timer = setTimeout(() => session.destroy(silence(origin)), times.pingTimeoutMs);
       // Called with an error when the session is destroyed before the answer.
       session.ping((error) => {
         clearTimeout(timer);
@@ -129,6 +130,12 @@ export function createHttp2Connection(
     retire: () => session.close(),
     destroy: () => session.destroy(),
   };
+}
+
+/** Without an error its streams would wait on, and so would the calls over them. */
+function silence(origin: string): PeerError {
+  const { hostname } = new URL(origin);
+  return new PeerError("PEER_UNREACHABLE", hostname, `${hostname} has fallen silent`);
 }
 
 function ignore(): void {}

@@ -15,58 +15,12 @@ import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { parseResolveOption } from "../../src/federation/development-resolution.ts";
 import { createPeers, type PeersOptions } from "../../src/federation/peers.ts";
 import type { DomainResolver } from "../../src/federation/resolver.ts";
-import { parseApiUrl } from "../../src/protocol/api-url.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
-import {
-  type RunningServer,
-  startHttp,
-  startHttp2,
-  startHttps,
-  startTcp,
-  startTls,
-} from "../support/hostile-server.ts";
-import { createTestNetwork, LOOPBACK, peerError, type TestNetworkOptions } from "./network.ts";
+import { startHttp, startHttp2, startHttps, startTcp, startTls } from "../support/hostile-server.ts";
+import { authority, callersOf, credentials, fixedResolver, trustedCertificates } from "./callers.ts";
+import { createTestNetwork, LOOPBACK, peerError } from "./network.ts";
 
-const authority = createCertificateAuthority();
-const credentials = authority.issue({ names: ["host.test"] });
-const trustedCertificates = [authority.certificate];
 const SHORT_MS = 300;
-
-/** A resolver that leads every domain to one host, and notes what it is asked to forget. */
-function fixedResolver(apiUrl: string, allowInsecure = false) {
-  const invalidated: string[] = [];
-  const sources: (string | undefined)[] = [];
-  const resolver: DomainResolver = {
-    resolve: async (domain, options) => {
-      sources.push(options?.source);
-      return {
-        domain,
-        apiUrl: parseApiUrl(apiUrl, { allowInsecure }),
-        documentVersion: 1,
-        fetchedAt: 0,
-        freshUntil: 0,
-        tlsGroup: "",
-      };
-    },
-    invalidate: (domain) => invalidated.push(domain),
-    close: () => {},
-  };
-  return { resolver, invalidated, sources };
-}
-
-interface CallerOptions extends Partial<TestNetworkOptions> {
-  readonly limits?: PeersOptions["limits"];
-}
-
-/** Peers whose every domain is hosted by `server` at https://host.test/api. */
-function callersOf(server: Pick<RunningServer, "port">, options: CallerOptions = {}) {
-  const network = createTestNetwork({ trustedCertificates, ports: { "host.test": server.port }, ...options });
-  const fixed = fixedResolver("https://host.test/api");
-  const limits = options.limits ?? {};
-  const peers = createPeers({ resolver: fixed.resolver, dialer: network.dialer, limits });
-  onTestFinished(() => peers.close());
-  return { ...network, ...fixed, peers };
-}
 
 /** What a well-behaved node does, as far as these tests ask. */
 function routes(router: ConnectRouter): void {
