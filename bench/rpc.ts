@@ -48,8 +48,10 @@ const LOAD: Readonly<Record<Carrier, { readonly connections: number; readonly st
   json: { connections: 64, streams: 1 },
 };
 const BATCH_LOAD = { connections: 4, streams: 4 };
-/** Many connections, so that they spread over the workers evenly. */
-const WORKERS_LOAD = { connections: 32, streams: 2 };
+/** Many connections, so that they spread over the workers evenly, and so many calls that none of them waits for one. */
+const WORKERS_LOAD = { connections: 32, streams: 8 };
+/** Each of two workers sees half of the calls, and takes twice as long until its code is warm. */
+const WORKERS_WARM_UP_ROUNDS = 5;
 const BIN = fileURLToPath(new URL("../bin/keypears.js", import.meta.url));
 const SERVERS = fileURLToPath(new URL("rpc/servers.ts", import.meta.url));
 
@@ -263,8 +265,9 @@ async function measureWorkers(
 ): Promise<Row[]> {
   const perCpuSecond = new Map<string, number[]>(workers.map(({ name }) => [name, []]));
   const shares: number[][] = [];
-  for (let round = 0; round <= ROUNDS; round++) {
-    progress(round === 0 ? "workers for the first time" : `workers, round ${round} of ${ROUNDS}`);
+  for (let round = 1 - WORKERS_WARM_UP_ROUNDS; round <= ROUNDS; round++) {
+    const counts = round > 0;
+    progress(counts ? `workers, round ${round} of ${ROUNDS}` : "workers that warm up");
     for (const { name, server } of round % 2 === 0 ? workers : workers.toReversed()) {
       const port = Number(server.said.port);
       await check(name, port, question);
@@ -273,7 +276,7 @@ async function measureWorkers(
       let cpu = 0;
       const { calls } = await own.run(job, ({ connections }) => {
         cpu = server.cpuSeconds() - before;
-        if (round === 0 || name !== TWO_WORKERS) return;
+        if (!counts || name !== TWO_WORKERS) return;
         const total = connections.reduce((sum, one) => sum + one.calls, 0);
         const byProcess = [server.pid, ...descendants(server.pid)].map((pid) => {
           const ports = peerPorts(pid);
@@ -289,7 +292,7 @@ async function measureWorkers(
             .toSorted((a, b) => b - a),
         );
       });
-      if (round > 0) perCpuSecond.get(name)?.push(calls / cpu);
+      if (counts) perCpuSecond.get(name)?.push(calls / cpu);
     }
   }
   return [
