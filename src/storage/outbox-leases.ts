@@ -130,16 +130,23 @@ async function findDue(
   const takeable = trx
     .selectFrom("sent_shares")
     .select(["id", "stored_bytes"])
-    .where("destination", "=", destination)
-    .where("due_at", "<=", at)
     // What ran out under this very token is another's to take: a result must never settle two attempts.
     .where((eb) => eb.or([eb("lease_token", "is", null), eb("lease_token", "<>", token)]));
   const lock = <Q extends typeof takeable>(query: Q): Q => lockFreeRows(database, query);
   const candidates = await turns.next(trx, { destination, at, limit: limit >> 1 });
   const fair =
-    candidates.length === 0 ? [] : await takeable.where("id", "in", candidates).$call(lock).execute();
+    candidates.length === 0
+      ? []
+      : await takeable
+          .where("id", "in", candidates)
+          // Looked at again under the lock, and as a sum, lest SQLite goes through all that is due in search of the ids.
+          .where((eb) => eb(eb("due_at", "+", 0), "<=", at))
+          .$call(lock)
+          .execute();
   const taken = fair.map(({ id }) => id);
   const oldest = await takeable
+    .where("destination", "=", destination)
+    .where("due_at", "<=", at)
     .$if(taken.length > 0, (query) => query.where("id", "not in", taken))
     .orderBy("due_at")
     .orderBy("id")

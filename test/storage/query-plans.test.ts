@@ -117,6 +117,16 @@ test("which destinations are due is read off one index, in its order, as far as 
   ]);
 });
 
+test("a lease locks what it chose by its ids, and goes through nothing else that is due", async () => {
+  await enqueue(storage, alice);
+  queries = [];
+  await storage.outbox.lease({ ...lease, token: "few" });
+  const locking = queries.filter(({ sql }) => /^select "id", "stored_bytes".* "id" in \(/.test(sql));
+  expect(locking).toHaveLength(1);
+  const plans = await plansOf(async () => void queries.push(...locking));
+  expect(plans).toEqual(["SEARCH sent_shares USING INTEGER PRIMARY KEY (rowid=?)"]);
+});
+
 test("a page of an inbox never touches the bytes of its shares", async () => {
   queries = [];
   await storage.received.list(alice, { limit: 50, now: NOW });
