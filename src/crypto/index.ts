@@ -10,6 +10,7 @@ export * from "./challenge.ts";
 export * from "./composite.ts";
 export * from "./content.ts";
 export * from "./contexts.ts";
+export * from "./domain-key-box.ts";
 export { CryptoError, type CryptoErrorReason } from "./errors.ts";
 export { hashFile } from "./hash-file.ts";
 export type { HashOptions } from "./hash-options.ts";

@@ -3,8 +3,11 @@ import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
 import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
+import { file_keypears_v1_audit } from "../../gen/keypears/v1/audit_pb.ts";
 import { file_keypears_v1_contact_book } from "../../gen/keypears/v1/contact_book_pb.ts";
 import { DiscoveryService, ServerLimitsSchema } from "../../gen/keypears/v1/discovery_service_pb.ts";
+import { file_keypears_v1_domain } from "../../gen/keypears/v1/domain_pb.ts";
+import { DomainService } from "../../gen/keypears/v1/domain_service_pb.ts";
 import { file_keypears_v1_envelope } from "../../gen/keypears/v1/envelope_pb.ts";
 import {
   DeliveryOutcome,
@@ -19,6 +22,7 @@ import { loadConfig } from "../../src/config.ts";
 import { CHALLENGE_LIFETIME_MS } from "../../src/crypto/challenge.ts";
 import { DERIVATION_CONTEXT, SEALING_LABEL, SIGNATURE_CONTEXT } from "../../src/crypto/contexts.ts";
 import * as stamp from "../../src/crypto/stamp.ts";
+import { DOMAIN_CHECKS } from "../../src/protocol/domain-check.ts";
 import * as limits from "../../src/protocol/limits.ts";
 import { MAX_PAYLOAD_BYTES } from "../../src/protocol/payload.ts";
 import { REASONS } from "../../src/protocol/reasons.ts";
@@ -99,9 +103,13 @@ describe("the protocol document", () => {
 
   it("gives the messages that are hashed, signed or sealed with the fields that they have", () => {
     const declared = new Map(
-      [file_keypears_v1_key_set, file_keypears_v1_envelope, file_keypears_v1_contact_book].flatMap((file) =>
-        file.messages.map((message) => [message.name, fieldsOf(message)] as const),
-      ),
+      [
+        file_keypears_v1_domain,
+        file_keypears_v1_audit,
+        file_keypears_v1_key_set,
+        file_keypears_v1_envelope,
+        file_keypears_v1_contact_book,
+      ].flatMap((file) => file.messages.map((message) => [message.name, fieldsOf(message)] as const)),
     );
     const shown = [...document.matchAll(/^message (\w+) \{\n(.*?)^\}/gms)].map(([, name = "", body = ""]) => {
       const fields = [...body.matchAll(/^ +(?:(repeated) )?(\w+) (\w+) = (\d+);/gm)];
@@ -122,6 +130,7 @@ describe("the protocol document", () => {
       KeySetService,
       AccountService,
       ShareService,
+      DomainService,
       FederationService,
       HashService,
     ];
@@ -145,6 +154,13 @@ describe("the protocol document", () => {
         .replaceAll(" ", "-"),
     );
     for (const [, slug] of document.matchAll(/\]\(#([^)]*)\)/g)) expect(slugs).toContain(slug);
+  });
+});
+
+describe("the table of checks", () => {
+  it("has those that the code makes, in their order", () => {
+    const checks = rows(section("### 2.1 Who may host a domain")).map(([name]) => name);
+    expect(checks).toEqual([...DOMAIN_CHECKS]);
   });
 });
 
