@@ -36,10 +36,12 @@ export function serveNode(options: {
   readonly port: number;
   readonly folder: string;
   readonly resolve?: ReadonlyMap<string, string>;
+  /** `postgres://…`, which reaches it through its environment; SQLite in its folder unless given. */
+  readonly database?: string | undefined;
   /** Further options of the command. */
   readonly flags?: readonly string[];
 }): ServedNode {
-  const { domain, port, folder, resolve = new Map(), flags = [] } = options;
+  const { domain, port, folder, resolve = new Map(), database, flags = [] } = options;
   const origin = `http://127.0.0.1:${port}`;
   const args = [
     ["serve", "--dev", "--domain", domain, "--listen", `127.0.0.1:${port}`, "--data-dir", folder],
@@ -59,7 +61,7 @@ export function serveNode(options: {
     },
     words: () => words + (running?.output().stderr ?? ""),
     async start() {
-      running = startCommand(args);
+      running = startCommand(args, database === undefined ? {} : { KEYPEARS_DATABASE: database });
       const until = Date.now() + START_TIMEOUT_MS;
       while (Date.now() < until && running.child.exitCode === null) {
         const answer = await fetch(`${origin}/healthz`).catch(() => undefined);
@@ -90,8 +92,11 @@ interface Command {
   output(): { readonly stdout: string; readonly stderr: string };
 }
 
-function startCommand(args: readonly string[]): Command {
-  const child = spawn(process.execPath, [COMMAND, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+function startCommand(args: readonly string[], env: NodeJS.ProcessEnv = {}): Command {
+  const child = spawn(process.execPath, [COMMAND, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...env },
+  });
   const collected = { stdout: "", stderr: "" };
   for (const name of ["stdout", "stderr"] as const) {
     child[name].setEncoding("utf8").on("data", (chunk: string) => {
