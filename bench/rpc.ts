@@ -54,6 +54,7 @@ const WORKERS_LOAD = { connections: 32, streams: 8 };
 const WORKERS_WARM_UP_ROUNDS = 5;
 const BIN = fileURLToPath(new URL("../bin/keypears.js", import.meta.url));
 const SERVERS = fileURLToPath(new URL("rpc/servers.ts", import.meta.url));
+const KEYPEARS_SERVER = fileURLToPath(new URL("rpc/keypears-server.ts", import.meta.url));
 
 const OURS = "keypears";
 const CACHED = "keypears, cached";
@@ -101,8 +102,9 @@ export const bench: Bench = {
       parts.defer(() => server.stop());
       return server;
     };
-    const start = async (kind: ServerKind) => {
-      const server = await startServer([SERVERS, kind, folder], serverCore);
+    const start = async (kind: ServerKind | "keypears") => {
+      const program = kind === "keypears" ? [KEYPEARS_SERVER, folder] : [SERVERS, folder, kind];
+      const server = await startServer(program, serverCore);
       parts.defer(() => server.stop());
       return server;
     };

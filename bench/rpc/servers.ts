@@ -1,15 +1,13 @@
 /**
- * The servers beside ours, as a program: `node servers.ts KIND FOLDER`. Each serves GetKeySet with the two answers that lie in
+ * The servers beside ours, as a program: `node servers.ts FOLDER KIND`. Each serves GetKeySet with the two answers that lie in
  * the folder, over HTTP/2 in cleartext and over HTTP/1.1 as far as it speaks them, and prints `{ "grpc": port, "json": port }`.
  * They do what their users would write: those with a message encode it for every answer, the bare ones have its bytes.
  */
 
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { createServer as createHttp1Server } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo, Server } from "node:net";
-import { join } from "node:path";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -22,9 +20,7 @@ import {
   GetKeySetResponseSchema,
   KeySetService,
 } from "../../gen/keypears/v1/key_set_service_pb.ts";
-import { loadConfig } from "../../src/config.ts";
-import { createNode } from "../../src/server/node.ts";
-import { callerKey } from "../../src/services/context.ts";
+import { readAnswers, readBytes } from "./answers.ts";
 import { grpcFrame } from "./question.ts";
 
 /** What can be started. */
@@ -38,50 +34,18 @@ export interface Ports {
 
 const PATH = "/keypears.v1.KeySetService/GetKeySet";
 const KINDS = {
-  keypears: startKeypears,
   "connect-node": startConnectNode,
   "grpc-js": startGrpcJs,
   bare: startBare,
 } as const;
 
-const [, , kind = "", folder = ""] = process.argv;
-const bytes = (name: string): Uint8Array => readFileSync(join(folder, name));
-const body = fromBinary(GetKeySetResponseSchema, bytes("body.bin"));
-const full = fromBinary(GetKeySetResponseSchema, bytes("full.bin"));
+const [, , folder = "", kind = ""] = process.argv;
+const bytes = (name: string) => readBytes(folder, name);
+const answerTo = readAnswers(folder);
 
 const ports: Ports = await KINDS[kind as ServerKind]();
 process.stdout.write(`${JSON.stringify(ports)}\n`);
 process.once("SIGTERM", () => process.exit());
-
-function answerTo({ view }: Pick<GetKeySetRequest, "view">): GetKeySetResponse {
-  return view === KeySetView.BODY ? body : full;
-}
-
-/** Our node with a service that has a message and no bytes, so that every answer is encoded; all else is as it serves. */
-async function startKeypears(): Promise<Ports> {
-  const config = loadConfig({
-    flags: {
-      dev: true,
-      domain: "acme.test",
-      listen: "127.0.0.1:0",
-      database: `sqlite:${join(folder, "encoding.sqlite")}`,
-      "log-level": "warn",
-      "lookups-per-second": 1_000_000,
-      "lookup-burst": 1_000_000,
-    },
-  });
-  const node = await createNode(config, {
-    register(router, { spend }) {
-      router.service(KeySetService, {
-        async getKeySet(request, call) {
-          await spend("lookup", `prefix:${call.values.get(callerKey).sourcePrefix}`);
-          return answerTo(request);
-        },
-      });
-    },
-  });
-  return { grpc: node.address.port, json: node.address.port };
-}
 
 async function startConnectNode(): Promise<Ports> {
   const routes = (router: ConnectRouter) => {
