@@ -3,6 +3,7 @@
 import type { CommandGroup, CommandSpec } from "./command-spec.ts";
 import { ACCOUNT_COMMANDS } from "./commands/account/specs.ts";
 import { CONTACT_COMMANDS } from "./commands/contact/specs.ts";
+import { DOMAIN_COMMANDS } from "./commands/domain/specs.ts";
 import { KEYS_COMMANDS } from "./commands/keys/specs.ts";
 import { OUTBOX_COMMANDS } from "./commands/outbox/specs.ts";
 import { SHARE_COMMANDS } from "./commands/share/specs.ts";
@@ -14,6 +15,11 @@ export const GROUPS: readonly CommandGroup[] = [
   { name: "share", summary: "send, list and open secrets", commands: SHARE_COMMANDS },
   { name: "outbox", summary: "see and steer what is not delivered yet", commands: OUTBOX_COMMANDS },
   { name: "contact", summary: "say whom you know", commands: CONTACT_COMMANDS },
+  {
+    name: "domain",
+    summary: "prove that your domain is hosted where you want it",
+    commands: DOMAIN_COMMANDS,
+  },
 ];
 
 /** The others. */

@@ -67,6 +67,17 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
     next: "if you changed the password on another device, log in with --password-changed",
   },
   REGISTRATION_CLOSED: { exitCode: EXIT.refused, next: "ask the domain's operator for an account" },
+  NAME_RESERVED: {
+    exitCode: EXIT.refused,
+    next: "choose another name, or ask the domain's administrator for an invitation to this one",
+  },
+  INVITATION_REQUIRED: { exitCode: EXIT.refused, next: "ask the domain's administrator for an invitation" },
+  INVITATION_INVALID: { exitCode: EXIT.refused, next: "ask for a new one" },
+  DOMAIN_NAME_MISLEADING: { exitCode: EXIT.usage, next: "use a name of one script that reads as what it is" },
+  API_URL_INVALID: { exitCode: EXIT.usage, next: "write a URL like https://host.example/api" },
+  DOMAIN_UNPROVEN: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
+  DOMAIN_DOWNGRADED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
+  DOMAIN_CHANGED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
   ADDRESS_TAKEN: {
     exitCode: EXIT.refused,
     next: "choose another name, or log in: keypears account login ADDRESS",
