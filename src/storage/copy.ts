@@ -71,6 +71,7 @@ const RULES: Readonly<Record<TableName, CopyRule>> = {
   sent_envelopes: { key: ["id"], large: true },
   outbox_destinations: { key: ["destination"] },
   secrets: { key: ["name"] },
+  peer_domains: { key: ["domain"] },
 };
 const TABLES = Object.keys(RULES) as readonly TableName[];
 

@@ -4,6 +4,7 @@
  */
 
 import { sql } from "kysely";
+import { DOMAIN_MEMORY_MS } from "../protocol/limits.ts";
 import { FIRST_CONTACT_WINDOW_MS } from "./contacts.ts";
 import { type Database, lockAccounts, type Queries } from "./database.ts";
 import { IDLE_DESTINATION_MS } from "./destinations.ts";
@@ -78,6 +79,7 @@ const LAPSING: readonly Lapsing[] = [
   { table: "requests", key: ["account_id", "request_id"], since: "expires_at", keptMs: 0 },
   { table: "spent_challenges", key: ["id"], since: "expires_at", keptMs: 0 },
   { table: "outbox_destinations", key: ["destination"], since: "idle_since", keptMs: IDLE_DESTINATION_MS },
+  { table: "peer_domains", key: ["domain"], since: "proven_at", keptMs: DOMAIN_MEMORY_MS },
 ];
 
 async function deleteLapsed(

@@ -11,6 +11,7 @@ import { createKeySetStore } from "./key-sets.ts";
 import { migrateToLatest } from "./migrations/index.ts";
 import { createNoticeStore } from "./notices.ts";
 import { createOutboxStore } from "./outbox.ts";
+import { createPeerDomainStore } from "./peer-domains.ts";
 import { createReceivedShareStore } from "./received-shares.ts";
 import { createSecretStore } from "./secrets.ts";
 import { createSessionStore } from "./sessions.ts";
@@ -71,6 +72,7 @@ export function createStorage(database: Database, migrate = () => migrateToLates
     contacts: createContactStore(database),
     notices: createNoticeStore(database),
     secrets: createSecretStore(database),
+    peerDomains: createPeerDomainStore(database),
     migrate,
     close: () => database.close(),
   };

@@ -27,6 +27,7 @@ export interface Schema {
   sent_envelopes: EnvelopeTable;
   outbox_destinations: OutboxDestinationTable;
   secrets: SecretTable;
+  peer_domains: PeerDomainTable;
 }
 
 /** Accounts. A deleted one keeps its row, so that its address stays taken. */
@@ -225,4 +226,19 @@ export interface OutboxDestinationTable {
 export interface SecretTable {
   name: string;
   value: Uint8Array;
+}
+
+/** What other domains have proven. Hashes are in hex; all of "pending" is empty or 0 while no key waits. */
+export interface PeerDomainTable {
+  domain: string;
+  /** Counts the row's changes, from 1. */
+  revision: number;
+  key_hash: string;
+  serial: number;
+  body_hash: string;
+  txt_seen: number;
+  proven_at: number;
+  pending_key_hash: string;
+  pending_since: number;
+  pending_last_seen: number;
 }

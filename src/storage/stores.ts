@@ -5,6 +5,8 @@
  * expects to happen it answers; a database that fails, and a write for an account that is gone, throw a StorageError.
  */
 
+import type { DomainMemory } from "../protocol/domain-memory.ts";
+
 /** All stores of one database. */
 export interface Stores {
   readonly accounts: AccountStore;
@@ -15,6 +17,7 @@ export interface Stores {
   readonly contacts: ContactStore;
   readonly notices: NoticeStore;
   readonly secrets: SecretStore;
+  readonly peerDomains: PeerDomainStore;
 }
 
 /** Key of an idempotent request (AIP-155). The same id with another fingerprint is refused. */
@@ -539,4 +542,32 @@ export interface NoticeStore {
 export interface SecretStore {
   /** The cluster secret, 32 bytes, made by the first caller. */
   clusterSecret(): Promise<Uint8Array>;
+}
+
+/** A domain that has proven itself. */
+export interface RememberedDomain {
+  /** Canonical. */
+  readonly domain: string;
+  readonly memory: DomainMemory;
+  /** Counts the changes of what is remembered, from 1. */
+  readonly revision: number;
+}
+
+/** What other domains have proven, until 30 days after they last did. */
+export interface PeerDomainStore {
+  /** Undefined where nothing is remembered. What has run out may still be there. */
+  read(domain: string): Promise<RememberedDomain | undefined>;
+  /**
+   * Remembers something else than what was read under `revision`, which is 0 where nothing was. False, and nothing is
+   * written, if it is no longer that.
+   */
+  replace(domain: string, revision: number, memory: DomainMemory): Promise<boolean>;
+  /** In order of name, those after `after` if given; with `waiting` only domains with a key that waits. */
+  list(page: {
+    readonly after?: string;
+    readonly limit: number;
+    readonly waiting?: boolean;
+  }): Promise<readonly RememberedDomain[]>;
+  /** Domains with a key that waits and was last seen before a time, the longest unseen first. */
+  waiting(lastSeenBefore: number, limit: number): Promise<readonly string[]>;
 }

@@ -92,6 +92,14 @@ export async function fillNode(storage: Storage, shares = 600): Promise<FullNode
     now: NOW,
   });
   await storage.secrets.clusterSecret();
+  await storage.peerDomains.replace("acme.test", 0, {
+    keyHash: "0a".repeat(32),
+    serial: Number.MAX_SAFE_INTEGER,
+    bodyHash: "",
+    txtSeen: true,
+    provenAt: NOW,
+    pending: { keyHash: "0b".repeat(32), since: NOW, lastSeen: NOW + 1 },
+  });
   // Its numbers are never given again.
   await storage.received.accept([acceptance(gone)]);
   await storage.accounts.delete(gone, NOW);

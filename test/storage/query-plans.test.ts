@@ -98,6 +98,8 @@ const hot: Record<string, () => Promise<unknown>> = {
     await storage.outbox.release("plan", NOW);
   },
   "notices after one": () => storage.notices.after(alice, 7),
+  "what a domain has proven": () => storage.peerDomains.read("acme.test"),
+  "which keys wait": () => storage.peerDomains.waiting(NOW, 100),
 };
 
 test.each(Object.entries(hot))("%s is found by indexes, without a scan or a sort", async (_, work) => {

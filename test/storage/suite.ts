@@ -6,6 +6,7 @@ import { accountTests } from "./suites/accounts.ts";
 import { keySetTests } from "./suites/key-sets.ts";
 import { lifeTests } from "./suites/life.ts";
 import { outboxTests } from "./suites/outbox.ts";
+import { peerDomainTests } from "./suites/peer-domains.ts";
 import { receivedShareTests } from "./suites/received-shares.ts";
 import { sessionTests } from "./suites/sessions.ts";
 
@@ -31,6 +32,7 @@ export function describeStorage(name: string, start: () => Promise<Backend>): vo
     describe("key sets", () => keySetTests(open));
     describe("received shares", () => receivedShareTests(open));
     describe("outbox", () => outboxTests(open));
+    describe("domains of peers", () => peerDomainTests(open));
     describe("life of a database", () => lifeTests(open, () => backend));
   });
 }

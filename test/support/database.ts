@@ -26,6 +26,7 @@ const WATCHED_TABLES: Readonly<Record<string, readonly string[]>> = {
   sent_shares: [],
   sent_envelopes: [],
   spent_challenges: [],
+  peer_domains: [],
 };
 
 /** Runs one statement with `?` for its parameters, and answers with the rows that it gives. */
