@@ -12,7 +12,9 @@ export type Hint =
   /** An account has a new notice. */
   | { readonly kind: "notice"; readonly accountId: number }
   /** A session of an account has ended. */
-  | { readonly kind: "session-ended"; readonly accountId: number; readonly sessionId: string };
+  | { readonly kind: "session-ended"; readonly accountId: number; readonly sessionId: string }
+  /** The hosted domains, or the node's keys, are not what they were. */
+  | { readonly kind: "domains" };
 
 /** The road on which hints travel. What a process sends itself never comes back to it. */
 export interface Hints {

@@ -16,12 +16,14 @@ import {
   verifyStamp,
 } from "../crypto/index.ts";
 import type { Address } from "../protocol/address.ts";
-import type { NewAccount } from "../storage/stores.ts";
+import type { AdmissionRefusal, NewAccount } from "../storage/stores.ts";
 import { callerKey, type ServiceContext } from "./context.ts";
 import { fieldError, serviceError } from "./errors.ts";
 import {
   bytesField,
   deviceNameField,
+  domainNotHosted,
+  domainSuspended,
   hostedAddressField,
   passwordFields,
   sealedKeysField,
@@ -115,6 +117,8 @@ export function createAccountCreation(context: ServiceContext): Methods {
           throw addressTaken(canonical);
         case "challenge-spent":
           throw serviceError("CHALLENGE_INVALID", "challenge: it was used already, ask for a new one");
+        default:
+          throw notAdmitted(created.kind, domain);
       }
     },
   };
@@ -126,4 +130,44 @@ function prefixOf(call: HandlerContext): string {
 
 function addressTaken(address: string) {
   return serviceError("ADDRESS_TAKEN", `${address} is taken, or was once: choose another`);
+}
+
+/** Why an account is not made at a hosted domain. */
+function notAdmitted(refusal: AdmissionRefusal, domain: string) {
+  const metadata = { domain };
+  switch (refusal) {
+    case "domain-gone":
+      return domainNotHosted("address", domain);
+    case "domain-suspended":
+      return domainSuspended(domain);
+    case "registration-closed":
+      return registrationClosed(domain);
+    case "invitation-required":
+      return serviceError(
+        "INVITATION_REQUIRED",
+        `${domain} makes accounts by invitation: ask its administrator`,
+        { metadata },
+      );
+    case "invitation-invalid":
+      return serviceError(
+        "INVITATION_INVALID",
+        "the invitation is unknown, used, revoked, expired, or for another name: ask for a new one",
+        { metadata },
+      );
+    case "name-reserved":
+      return nameReserved(domain);
+    case "domain-full":
+      return serviceError("QUOTA_EXCEEDED", `${domain} has as many accounts as it may`, { metadata });
+  }
+}
+
+function registrationClosed(domain: string) {
+  return serviceError("REGISTRATION_CLOSED", `no accounts are made at ${domain}: ask whoever runs it`, {
+    metadata: { domain },
+  });
+}
+
+function nameReserved(domain: string) {
+  const message = `the name is one that the staff of ${domain} answers to: it needs an invitation that names it`;
+  return serviceError("NAME_RESERVED", message, { metadata: { domain } });
 }

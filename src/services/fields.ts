@@ -75,12 +75,20 @@ export function hostedAddressField(
   { domains }: Pick<ServiceContext, "domains">,
 ): Address {
   const address = addressField(field, input);
-  if (!domains.has(address.domain)) {
-    const metadata = { domain: address.domain };
-    const message = `${field}: ${address.domain} is not hosted here, ask the host that it names`;
-    throw serviceError("DOMAIN_NOT_HOSTED", message, { metadata });
-  }
+  if (!domains.has(address.domain)) throw domainNotHosted(field, address.domain);
   return address;
+}
+
+/** FAILED_PRECONDITION with DOMAIN_NOT_HOSTED. */
+export function domainNotHosted(field: string, domain: string) {
+  const message = `${field}: ${domain} is not hosted here, ask the host that it names`;
+  return serviceError("DOMAIN_NOT_HOSTED", message, { metadata: { domain } });
+}
+
+/** FAILED_PRECONDITION with DOMAIN_SUSPENDED. */
+export function domainSuspended(domain: string) {
+  const message = `the owner of ${domain} does not consent to this host any more, or cannot be asked: nothing new comes or goes`;
+  return serviceError("DOMAIN_SUSPENDED", message, { metadata: { domain } });
 }
 
 /** What a client calls a device. */

@@ -17,6 +17,7 @@ export const ACCOUNT_COLUMNS = [
   "accounts.wrapped_account_key",
   "accounts.wrap_number",
   "accounts.stored_bytes",
+  "accounts.suspended_at",
 ] as const;
 
 type PasswordColumns = Pick<
@@ -31,7 +32,7 @@ type PasswordColumns = Pick<
 >;
 
 type AccountRow = Pick<AccountTable, "address" | "created_at" | "active_key_number" | "stored_bytes"> &
-  PasswordColumns & { readonly id: number };
+  PasswordColumns & { readonly id: number; readonly suspended_at: number };
 
 /** The record of a row. */
 export function toAccountRecord(row: AccountRow): AccountRecord {
@@ -50,6 +51,7 @@ export function toAccountRecord(row: AccountRow): AccountRecord {
       wrapNumber: row.wrap_number,
     },
     storedBytes: row.stored_bytes,
+    suspended: row.suspended_at !== 0,
   };
 }
 

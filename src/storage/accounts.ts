@@ -2,11 +2,13 @@
 
 import { ACCOUNT_COLUMNS, toAccountRecord, toPasswordColumns } from "./account-records.ts";
 import { type Database, lockAccount, type Queries } from "./database.ts";
+import { admit, noteAdmission } from "./invitations.ts";
 import { insertKeySet } from "./key-sets.ts";
 import { addNotice } from "./notices.ts";
 import { purgeAccount } from "./purge.ts";
 import { earlierResult, readEarlierResult, remember } from "./requests.ts";
 import { insertSession } from "./sessions.ts";
+import { spendChallenge } from "./spent-challenges.ts";
 import type { AccountStore, NewAccount } from "./stores.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -25,7 +27,7 @@ const SMALL_TABLES = [
 /** The accounts of a database. */
 export function createAccountStore(database: Database): AccountStore {
   return {
-    create: (account) => database.write((trx) => createAccount(trx, account)),
+    create: (account) => database.write((trx) => createAccount(database, trx, account)),
 
     byAddress: (address) =>
       database.read(async (queries) => {
@@ -123,10 +125,13 @@ function selectAccount(queries: Queries) {
 }
 
 async function createAccount(
+  database: Database,
   trx: Queries,
   account: NewAccount,
 ): Promise<Awaited<ReturnType<AccountStore["create"]>>> {
   const { address, domain, createdAt, password, keySet, sealedKeys, session, challenge } = account;
+  const admitted = await admit(database, trx, account);
+  if (admitted.kind !== "admitted") return admitted;
   const row = await trx
     .insertInto("accounts")
     .values({
@@ -151,25 +156,12 @@ async function createAccount(
   }
   await insertKeySet(trx, row.id, keySet, sealedKeys, createdAt);
   await insertSession(trx, row.id, session);
+  await noteAdmission(trx, account, admitted);
   return { kind: "created", accountId: row.id };
 }
 
-/** False if it was spent before. */
-async function spendChallenge(
-  trx: Queries,
-  challenge: { readonly id: Uint8Array; readonly expiresAt: number },
-): Promise<boolean> {
-  const spent = await trx
-    .insertInto("spent_challenges")
-    .values({ id: challenge.id, expires_at: challenge.expiresAt })
-    .onConflict((conflict) => conflict.column("id").doNothing())
-    .returning("id")
-    .executeTakeFirst();
-  return spent !== undefined;
-}
-
 /** Takes an account out of everybody's sight, all but its shares removed. Undefined if there is none. */
-async function endAccount(
+export async function endAccount(
   database: Database,
   trx: Queries,
   accountId: number,

@@ -72,6 +72,10 @@ const RULES: Readonly<Record<TableName, CopyRule>> = {
   outbox_destinations: { key: ["destination"] },
   secrets: { key: ["name"] },
   peer_domains: { key: ["domain"] },
+  hosted_domains: { key: ["domain"], large: true },
+  invitations: { key: ["id"] },
+  audit_records: { key: ["domain", "sequence"] },
+  node_keys: { key: ["number"] },
 };
 const TABLES = Object.keys(RULES) as readonly TableName[];
 

@@ -20,6 +20,7 @@ export async function readDeliveryFacts(
       select
         asked.position as position,
         accounts.id as account_id,
+        accounts.suspended_at as suspended_at,
         contacts.state as contact,
         sealed_to.number as sealed_to,
         successor.created_at as superseded_at,
@@ -53,6 +54,7 @@ interface FactRow {
   /** Index of the question. */
   readonly position: number;
   readonly account_id: number;
+  readonly suspended_at: number;
   readonly contact: Exclude<ContactStateName, "NONE"> | null;
   readonly sealed_to: number | null;
   readonly superseded_at: number | null;
@@ -69,5 +71,6 @@ function toFacts(row: FactRow): DeliveryFacts {
         ? undefined
         : { supersededAt: row.superseded_at ?? 0, revoked: row.revoked === 1 },
     contact: row.contact ?? "NONE",
+    suspended: row.suspended_at !== 0,
   };
 }

@@ -78,6 +78,7 @@ const LAPSING: readonly Lapsing[] = [
   { table: "first_contacts", key: ["id"], since: "accepted_at", keptMs: FIRST_CONTACT_WINDOW_MS },
   { table: "requests", key: ["account_id", "request_id"], since: "expires_at", keptMs: 0 },
   { table: "spent_challenges", key: ["id"], since: "expires_at", keptMs: 0 },
+  { table: "invitations", key: ["id"], since: "expires_at", keptMs: 0 },
   { table: "outbox_destinations", key: ["destination"], since: "idle_since", keptMs: IDLE_DESTINATION_MS },
   { table: "peer_domains", key: ["domain"], since: "proven_at", keptMs: DOMAIN_MEMORY_MS },
 ];

@@ -4,11 +4,16 @@
  */
 
 import { createAccountStore } from "./accounts.ts";
+import { createAuditStore } from "./audit.ts";
 import { createContactStore } from "./contacts.ts";
 import type { Database, Dialect } from "./database.ts";
+import { createDomainAccountStore } from "./domain-accounts.ts";
+import { createDomainStore } from "./domains.ts";
 import { StorageError } from "./errors.ts";
+import { createInvitationStore } from "./invitations.ts";
 import { createKeySetStore } from "./key-sets.ts";
 import { migrateToLatest } from "./migrations/index.ts";
+import { createNodeKeyStore } from "./node-keys.ts";
 import { createNoticeStore } from "./notices.ts";
 import { createOutboxStore } from "./outbox.ts";
 import { createPeerDomainStore } from "./peer-domains.ts";
@@ -73,6 +78,11 @@ export function createStorage(database: Database, migrate = () => migrateToLates
     notices: createNoticeStore(database),
     secrets: createSecretStore(database),
     peerDomains: createPeerDomainStore(database),
+    domains: createDomainStore(database),
+    invitations: createInvitationStore(database),
+    domainAccounts: createDomainAccountStore(database),
+    audit: createAuditStore(database),
+    nodeKeys: createNodeKeyStore(database),
     migrate,
     close: () => database.close(),
   };

@@ -58,6 +58,8 @@ function parseHint(value: unknown): Hint | undefined {
       return isId(accountId) ? { kind, accountId } : undefined;
     case "session-ended":
       return isId(accountId) && isText(sessionId) ? { kind, accountId, sessionId } : undefined;
+    case "domains":
+      return { kind };
     default:
       return undefined;
   }

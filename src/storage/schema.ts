@@ -5,7 +5,13 @@
  */
 
 import type { Generated } from "kysely";
-import type { ContactStateName, DeliveryStateName, DestinationStanding } from "./stores.ts";
+import type {
+  ContactStateName,
+  DeliveryStateName,
+  DestinationStanding,
+  HostedStateName,
+  RegistrationModeName,
+} from "./stores.ts";
 
 /** All tables by name. */
 export interface Schema {
@@ -28,6 +34,10 @@ export interface Schema {
   outbox_destinations: OutboxDestinationTable;
   secrets: SecretTable;
   peer_domains: PeerDomainTable;
+  hosted_domains: HostedDomainTable;
+  invitations: InvitationTable;
+  audit_records: AuditRecordTable;
+  node_keys: NodeKeyTable;
 }
 
 /** Accounts. A deleted one keeps its row, so that its address stays taken. */
@@ -52,6 +62,8 @@ export interface AccountTable {
   last_sequence: number;
   /** The position of the share sent last. */
   last_position: number;
+  /** Since when its domain's administrator has it suspended, or 0. */
+  suspended_at: Generated<number>;
 }
 
 /** Creation challenges that were used, until they expire. */
@@ -226,6 +238,57 @@ export interface OutboxDestinationTable {
 export interface SecretTable {
   name: string;
   value: Uint8Array;
+}
+
+/** Domains that are hosted for their owners. The node's own are in its configuration. */
+export interface HostedDomainTable {
+  domain: string;
+  /** Address of an account of this node. */
+  administrator: string;
+  state: HostedStateName;
+  registration_mode: RegistrationModeName;
+  /** The owner's consent: a DomainProof without time, node key and signature. */
+  consent: Uint8Array;
+  domain_key_hash: Uint8Array;
+  serial: number;
+  not_after: number;
+  min_serial: number;
+  /** What the last check found, as JSON. */
+  checks: string;
+  checked_at: number;
+  /** Since when checks have failed, or 0. */
+  failing_since: number;
+  next_check_at: number;
+  claimed_at: number;
+}
+
+/** Invitations that were not used and may not have expired. */
+export interface InvitationTable {
+  id: string;
+  domain: string;
+  /** The only name that may be taken; empty for any. */
+  name: string;
+  code_hash: Uint8Array;
+  created_at: number;
+  expires_at: number;
+}
+
+/** What was done to domains. The database refuses to change or delete a row. */
+export interface AuditRecordTable {
+  domain: string;
+  /** Counts the domain's records from 1. */
+  sequence: number;
+  /** An AuditRecordBody in canonical encoding. */
+  body: Uint8Array;
+  hash: Uint8Array;
+}
+
+/** Keys with which this node proves what it hosts, one after the other. */
+export interface NodeKeyTable {
+  /** From 1. */
+  number: number;
+  secret_key: Uint8Array;
+  active_from: number;
 }
 
 /** What other domains have proven. Hashes are in hex; all of "pending" is empty or 0 while no key waits. */

@@ -33,6 +33,7 @@ export function createSessionStore(database: Database): SessionStore {
           .where("sessions.last_used_at", ">", now - SESSION_IDLE_MS)
           .where("sessions.created_at", ">", now - SESSION_MAX_MS)
           .where("accounts.deleted_at", "=", 0)
+          .where("accounts.suspended_at", "=", 0)
           .executeTakeFirst();
         if (row === undefined) return undefined;
         const session = {

@@ -5,6 +5,7 @@
  * expects to happen it answers; a database that fails, and a write for an account that is gone, throw a StorageError.
  */
 
+import type { AuditEvent } from "../protocol/audit-record.ts";
 import type { DomainMemory } from "../protocol/domain-memory.ts";
 
 /** All stores of one database. */
@@ -18,6 +19,11 @@ export interface Stores {
   readonly notices: NoticeStore;
   readonly secrets: SecretStore;
   readonly peerDomains: PeerDomainStore;
+  readonly domains: DomainStore;
+  readonly invitations: InvitationStore;
+  readonly domainAccounts: DomainAccountStore;
+  readonly audit: AuditStore;
+  readonly nodeKeys: NodeKeyStore;
 }
 
 /** Key of an idempotent request (AIP-155). The same id with another fingerprint is refused. */
@@ -60,6 +66,8 @@ export interface AccountRecord {
   readonly password: PasswordRecord;
   /** Bytes that its shares take. */
   readonly storedBytes: number;
+  /** Whether its domain's administrator has it suspended. */
+  readonly suspended: boolean;
 }
 
 /** A key set as it is kept. */
@@ -115,7 +123,31 @@ export interface NewAccount {
   readonly session: NewSession;
   /** Identifies the solved challenge, 32 bytes: it is spent in the same transaction. Absent where none was asked for. */
   readonly challenge?: { readonly id: Uint8Array; readonly expiresAt: number };
+  /** Present where the domain is hosted for its owner, by whose rules the account is made, in the same transaction. */
+  readonly admission?: Admission;
 }
+
+/** What somebody has to show who makes an account at a hosted domain. */
+export interface Admission {
+  /** The name that is to be taken, the canonical part before the @. */
+  readonly name: string;
+  /** Whether only an invitation that names it opens the name. */
+  readonly reserved: boolean;
+  /** BLAKE3 of the code of an invitation, 32 bytes, which is spent; undefined without one. */
+  readonly codeHash: Uint8Array | undefined;
+  /** Accounts that the domain may have. */
+  readonly maxAccounts: number;
+}
+
+/** Why a hosted domain does not admit an account. */
+export type AdmissionRefusal =
+  | "domain-gone"
+  | "domain-suspended"
+  | "registration-closed"
+  | "invitation-required"
+  | "invitation-invalid"
+  | "name-reserved"
+  | "domain-full";
 
 /** Accounts, their passwords and their sealed contacts. */
 export interface AccountStore {
@@ -123,7 +155,10 @@ export interface AccountStore {
   create(
     account: NewAccount,
   ): Promise<
-    { kind: "created"; accountId: number } | { kind: "address-taken" } | { kind: "challenge-spent" }
+    | { kind: "created"; accountId: number }
+    | { kind: "address-taken" }
+    | { kind: "challenge-spent" }
+    | { kind: AdmissionRefusal }
   >;
   /** The account of a canonical address, unless it was deleted. */
   byAddress(address: string): Promise<AccountRecord | undefined>;
@@ -297,6 +332,8 @@ export interface DeliveryFacts {
   readonly sealedTo: { readonly supersededAt: number; readonly revoked: boolean } | undefined;
   /** What the recipient says about the sender. */
   readonly contact: ContactStateName;
+  /** Whether the recipient's account is suspended. */
+  readonly suspended: boolean;
 }
 
 /** A verified envelope to be stored for its recipient. */
@@ -542,6 +579,224 @@ export interface NoticeStore {
 export interface SecretStore {
   /** The cluster secret, 32 bytes, made by the first caller. */
   clusterSecret(): Promise<Uint8Array>;
+}
+
+/** Whether a hosted domain is served. */
+export type HostedStateName = "ACTIVE" | "SUSPENDED";
+
+/** How accounts are made at a domain. */
+export type RegistrationModeName = "OPEN" | "INVITATION" | "CLOSED";
+
+/** The owner's consent to a domain's being hosted here. */
+export interface ConsentRecord {
+  /** A DomainProof without time, node key and signature, in protobuf: domain public key, authorization, rotations. */
+  readonly consent: Uint8Array;
+  /** BLAKE3 of the domain public key, 32 bytes. */
+  readonly domainKeyHash: Uint8Array;
+  /** Serial of the authorization. */
+  readonly serial: number;
+  /** When the authorization ends. */
+  readonly notAfter: number;
+}
+
+/** What a check of a hosted domain came to. */
+export interface DomainCheckRecord {
+  readonly state: HostedStateName;
+  /** JSON. */
+  readonly checks: string;
+  readonly checkedAt: number;
+  /** Since when checks have failed; 0 if the last one did not. */
+  readonly failingSince: number;
+  readonly nextCheckAt: number;
+  /** The lowest serial that the owner stands by, as the domain's document said last; 0 if it said none. */
+  readonly minSerial: number;
+}
+
+/** A domain that is hosted for its owner. */
+export interface HostedDomainRecord extends ConsentRecord, DomainCheckRecord {
+  /** Canonical. */
+  readonly domain: string;
+  /** Canonical address. */
+  readonly administrator: string;
+  readonly registrationMode: RegistrationModeName;
+  readonly claimedAt: number;
+}
+
+/** What every process keeps in memory of each hosted domain. */
+export type HostedDomainSummary = Pick<
+  HostedDomainRecord,
+  "domain" | "state" | "registrationMode" | "domainKeyHash" | "minSerial"
+>;
+
+/** Which consent somebody has seen: a change is only made if it is still the one in use. */
+export type ConsentSeen = Pick<ConsentRecord, "domainKeyHash" | "serial">;
+
+/** Somebody's act on a domain, which is done and written to its audit log only if `actor` still administers it. */
+export interface DomainAct {
+  readonly domain: string;
+  /** Address of who does it. */
+  readonly actor: string;
+  readonly time: number;
+}
+
+/** The domain is not hosted, or administered by somebody else. */
+export interface NotAdministrator {
+  readonly kind: "not-administrator";
+}
+
+/** Domains that are hosted for their owners. Whatever changes one is in its audit log when it is durable. */
+export interface DomainStore {
+  summaries(): Promise<readonly HostedDomainSummary[]>;
+  get(domain: string): Promise<HostedDomainRecord | undefined>;
+  /** The domains of an administrator in order of name, above `after` if given. */
+  list(
+    administrator: string,
+    page: { readonly limit: number; readonly after?: string },
+  ): Promise<readonly HostedDomainRecord[]>;
+  /** Accounts that a domain has, and bytes that they have stored. */
+  usage(domain: string): Promise<{ readonly accounts: number; readonly storedBytes: number }>;
+  /** Makes a domain a hosted one, or gives it another consent, administrator and state, and spends the challenge. */
+  claim(claim: {
+    /** Where the domain is hosted already, its registration mode and the time of its first claim stay. */
+    readonly record: HostedDomainRecord;
+    readonly challenge: { readonly id: Uint8Array; readonly expiresAt: number };
+    /** What was known of the domain; undefined if it was not hosted. */
+    readonly seen: ConsentSeen | undefined;
+    /** Domains that one account may administer. */
+    readonly maxPerAdministrator: number;
+    /** Domains that may be hosted at all. */
+    readonly maxDomains: number;
+  }): Promise<{
+    readonly kind: "claimed" | "challenge-spent" | "conflict" | "too-many-of-administrator" | "too-many";
+  }>;
+  /** Replaces the consent that was seen. */
+  renew(
+    act: DomainAct,
+    renewal: {
+      readonly seen: ConsentSeen;
+      readonly consent: ConsentRecord;
+      readonly check: DomainCheckRecord;
+    },
+  ): Promise<{ readonly kind: "renewed" | "conflict" } | NotAdministrator>;
+  setRegistrationMode(
+    act: DomainAct,
+    mode: RegistrationModeName,
+  ): Promise<{ readonly kind: "set" } | NotAdministrator>;
+  /** Takes domains that are to be checked by `now`, and puts their next check off to `until`, so that nobody else does. */
+  takeDue(now: number, until: number, limit: number): Promise<readonly HostedDomainRecord[]>;
+  /** Writes what a check came to if the consent is still the one that was checked. */
+  settleCheck(domain: string, seen: ConsentSeen, check: DomainCheckRecord): Promise<boolean>;
+}
+
+/** An invitation without its code. */
+export interface InvitationRecord {
+  /** 16 random bytes in hex. */
+  readonly id: string;
+  /** The only name that may be taken, in canonical form; empty for any. */
+  readonly name: string;
+  readonly createdAt: number;
+  readonly expiresAt: number;
+}
+
+/** Invitations. One is used by making an account ({@link Admission}). */
+export interface InvitationStore {
+  create(
+    act: DomainAct,
+    invitation: InvitationRecord & { readonly codeHash: Uint8Array },
+    /** Most that may wait to be used. */
+    maxInvitations: number,
+  ): Promise<{ readonly kind: "created" | "too-many" } | NotAdministrator>;
+  /** Newest first, after the one at `after` if given; those that have expired are left out. */
+  list(
+    domain: string,
+    page: {
+      readonly limit: number;
+      readonly now: number;
+      readonly after?: { readonly createdAt: number; readonly id: string };
+    },
+  ): Promise<readonly InvitationRecord[]>;
+  revoke(act: DomainAct, id: string): Promise<{ readonly kind: "revoked" | "unknown" } | NotAdministrator>;
+}
+
+/** An account as its domain's administrator sees it. */
+export interface DomainAccountRecord {
+  readonly id: number;
+  readonly address: string;
+  readonly createdAt: number;
+  readonly storedBytes: number;
+  readonly suspended: boolean;
+}
+
+/** Accounts of hosted domains, for their administrators. */
+export interface DomainAccountStore {
+  /** In order of address, above `after` if given. */
+  list(
+    domain: string,
+    page: { readonly limit: number; readonly after?: string },
+  ): Promise<readonly DomainAccountRecord[]>;
+  /** Suspends an account of the domain, which ends its sessions, or lifts that. */
+  setSuspended(
+    act: DomainAct,
+    address: string,
+    suspended: boolean,
+  ): Promise<
+    | {
+        readonly kind: "set";
+        readonly account: DomainAccountRecord;
+        readonly endedSessionIds: readonly string[];
+      }
+    | { readonly kind: "unknown" }
+    | NotAdministrator
+  >;
+  /** Removes an account of the domain as {@link AccountStore.delete} does. */
+  remove(
+    act: DomainAct,
+    address: string,
+  ): Promise<
+    | { readonly kind: "removed"; readonly accountId: number; readonly endedSessionIds: readonly string[] }
+    | { readonly kind: "unknown" }
+    | NotAdministrator
+  >;
+}
+
+/** A record of a domain's audit log. */
+export interface StoredAuditRecord {
+  readonly sequence: number;
+  /** An AuditRecordBody in canonical encoding. */
+  readonly body: Uint8Array;
+  /** BLAKE3 of the body, 32 bytes. */
+  readonly hash: Uint8Array;
+}
+
+/** Audit logs. They are written with what they tell about, and in no other way. */
+export interface AuditStore {
+  /** Newest first, with sequences below `before` if given. */
+  list(
+    domain: string,
+    page: { readonly limit: number; readonly before?: number },
+  ): Promise<readonly StoredAuditRecord[]>;
+}
+
+/** What was done, without when and by whom. */
+export type AuditDeed = Pick<AuditEvent, "action" | "subject">;
+
+/** A key with which this node proves what it hosts. */
+export interface NodeKeyRecord {
+  /** From 1. */
+  readonly number: number;
+  /** 64 bytes. */
+  readonly secretKey: Uint8Array;
+  readonly activeFrom: number;
+}
+
+/** The node's keys, the same for all processes and nodes of the database. */
+export interface NodeKeyStore {
+  /** In ascending order of number. */
+  list(): Promise<readonly NodeKeyRecord[]>;
+  /** Adds a key behind number `after`, 0 if there is none. False if there is one by now. */
+  add(key: Omit<NodeKeyRecord, "number">, after: number): Promise<boolean>;
+  /** Deletes those with numbers below `number`. */
+  deleteBelow(number: number): Promise<void>;
 }
 
 /** A domain that has proven itself. */

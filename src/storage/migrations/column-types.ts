@@ -4,7 +4,7 @@
  */
 
 import { type ColumnDefinitionBuilder, type CreateTableBuilder, type RawBuilder, sql } from "kysely";
-import type { Dialect } from "../database.ts";
+import type { Dialect, Queries } from "../database.ts";
 
 /** Types of columns and tables in one dialect. */
 export interface ColumnTypes {
@@ -18,6 +18,8 @@ export interface ColumnTypes {
   readonly table: <B extends CreateTableBuilder<string, string>>(table: B) => B;
   /** Ends a table whose rows are small and found by a composite primary key. */
   readonly keyedTable: <B extends CreateTableBuilder<string, string>>(table: B) => B;
+  /** Has the database refuse that rows of a table are changed or deleted. */
+  readonly refuseChanges: (db: Queries, table: string) => Promise<void>;
 }
 
 /** The types of a dialect. */
@@ -32,6 +34,12 @@ const SQLITE: ColumnTypes = {
   numbered: (column) => column.primaryKey().autoIncrement(),
   table: (table) => table.modifyEnd(sql`strict`) as typeof table,
   keyedTable: (table) => table.modifyEnd(sql`strict, without rowid`) as typeof table,
+  async refuseChanges(db, table) {
+    for (const change of ["update", "delete"]) {
+      await sql`create trigger ${sql.ref(`${table}_no_${change}`)} before ${sql.raw(change)} on ${sql.table(table)}
+        begin select raise(abort, 'rows are only ever added'); end`.execute(db);
+    }
+  },
 };
 
 const POSTGRES: ColumnTypes = {
@@ -41,4 +49,11 @@ const POSTGRES: ColumnTypes = {
   numbered: (column) => column.primaryKey().generatedAlwaysAsIdentity(),
   table: (table) => table,
   keyedTable: (table) => table,
+  async refuseChanges(db, table) {
+    const refuse = sql.ref(`${table}_refuse_change`);
+    await sql`create function ${refuse}() returns trigger language plpgsql as
+      $$ begin raise exception 'rows are only ever added'; end $$`.execute(db);
+    await sql`create trigger ${sql.ref(`${table}_no_change`)} before update or delete or truncate on ${sql.table(table)}
+      for each statement execute function ${refuse}()`.execute(db);
+  },
 };

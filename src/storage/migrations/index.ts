@@ -10,6 +10,7 @@ import { StorageError } from "../errors.ts";
 import { createInitialTables } from "./001-init.ts";
 import { indexUndeliveredShares } from "./002-undelivered-shares.ts";
 import { indexOutboxBySender } from "./003-outbox-by-sender.ts";
+import { createDomains } from "./004-domains.ts";
 import { createPeerDomains } from "./005-peer-domains.ts";
 import { type ColumnTypes, columnTypes } from "./column-types.ts";
 
@@ -20,6 +21,7 @@ const STEPS: Steps = {
   "001-init": createInitialTables,
   "002-undelivered-shares": indexUndeliveredShares,
   "003-outbox-by-sender": indexOutboxBySender,
+  "004-domains": createDomains,
   "005-peer-domains": createPeerDomains,
 };
 
