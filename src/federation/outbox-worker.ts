@@ -112,10 +112,12 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
     const now = clock();
     // With room for those that are passed over, and for some that had a turn lately and come last.
     const limit = places[standing] + free + breakers.size + serving.size;
-    const due = (await outbox.dueDestinations(standing, now, limit)).filter(
+    const found = await outbox.dueDestinations(standing, now, limit);
+    if (stopped) return;
+    for (const domain of found) serving.get(domain)?.turn.wake();
+    const due = found.filter(
       (domain) => !serving.has(domain) && (breakers.get(domain)?.openUntil ?? 0) <= now,
     );
-    if (stopped) return;
     if (due.length > free) crowded.add(standing);
     else crowded.delete(standing);
     due.sort((a, b) => (servedAt.get(a) ?? 0) - (servedAt.get(b) ?? 0));
@@ -127,9 +129,8 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
     paces.set(domain, pace);
     const until = performance.now() + turnMs;
     const mayGoOn = (batches: number): boolean => {
-      if (stopped) return false;
-      if (standing !== "ANSWERED") return batches === 0;
-      return !crowded.has(standing) || performance.now() < until;
+      if (stopped || batches === 0) return !stopped;
+      return standing === "ANSWERED" && (!crowded.has(standing) || performance.now() < until);
     };
     const turn = startTurn(domain, {
       clock,
@@ -217,10 +218,6 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
     return Math.min(pollMs, ...ahead.filter((at) => at > now).map((at) => at - now));
   }
 
-  function wakeTurns(): void {
-    for (const { turn } of serving.values()) turn.wake();
-  }
-
   return {
     start() {
       stopped = false;
@@ -229,14 +226,13 @@ export function createOutboxWorker(options: OutboxWorkerOptions): OutboxWorker {
     wake(retriedDomain) {
       if (stopped) return;
       if (retriedDomain !== undefined) forgive(retriedDomain);
-      wakeTurns();
       if (looking) lookAgain = true;
       else schedule(0);
     },
     async close(graceMs = 8_000) {
       stopped = true;
       clearTimeout(timer);
-      wakeTurns();
+      for (const { turn } of serving.values()) turn.wake();
       const grace = setTimeout(() => stopping.abort(new Error("the node is stopping")), graceMs);
       await looking;
       await Promise.all(Array.from(serving.values(), ({ done }) => done));

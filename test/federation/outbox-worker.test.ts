@@ -32,6 +32,8 @@ type Deliver = (
   signal: AbortSignal,
 ) => Promise<DeliveryResult[]>;
 
+const PATIENCE = { timeout: 10_000, interval: 5 };
+
 const range = (count: number) => Array.from({ length: count }, (_, index) => index);
 
 const opened: { storage: Storage; workers: OutboxWorker[] }[] = [];
@@ -327,6 +329,48 @@ describe("stopping and dying", () => {
     await reaches(shareId, "DELIVERED");
   });
 
+  it("writes nothing when it was paused past its lease, which another worker has by then", async () => {
+    const { storage, state, start, send, status, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(accepted),
+    );
+    const resumed = Promise.withResolvers<void>();
+    const paused: Deliver = async (_domain, envelopes) => {
+      await resumed.promise;
+      return envelopes.map(() =>
+        create(DeliveryResultSchema, { outcome: DeliveryOutcome.REJECTED, message: "an old answer" }),
+      );
+    };
+    const honest = state.deliver;
+    state.deliver = paused;
+    const shareId = await send();
+    start();
+    await reaches(shareId, "DELIVERING");
+    state.now += 60_000;
+    state.deliver = honest;
+    start();
+    await reaches(shareId, "DELIVERED");
+    const settles = vi.spyOn(storage.outbox, "settle");
+    resumed.resolve();
+    await vi.waitFor(() => expect(settles).toHaveBeenCalled(), PATIENCE);
+    expect(await settles.mock.results[0]!.value).toBe(0);
+    expect(await status(shareId)).toMatchObject({ state: "DELIVERED", message: "" });
+  });
+
+  it("waits a while, and goes on, when the database takes no results", async () => {
+    const { storage, state, start, send, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(accepted),
+    );
+    const full = vi.spyOn(storage.outbox, "settle").mockRejectedValue(new Error("disk full"));
+    const shareId = await send();
+    start();
+    await vi.waitFor(() => expect(full).toHaveBeenCalled(), PATIENCE);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(state.calls).toHaveLength(1);
+    full.mockRestore();
+    state.now += 60_000;
+    await reaches(shareId, "DELIVERED");
+  });
+
   it("delivers each share once when two workers share the outbox", async () => {
     const { state, start, send, reaches } = await acme(async (_domain, envelopes) => {
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -337,6 +381,207 @@ describe("stopping and dying", () => {
     start();
     for (const id of ids) await reaches(id, "DELIVERED");
     expect(state.calls.reduce((sum, { count }) => sum + count, 0)).toBe(20);
+  });
+});
+
+describe("batches under way to one destination", () => {
+  /** Answers when the test says so. */
+  function gated() {
+    const waiting: { readonly envelopes: readonly Envelope[]; readonly answer: () => void }[] = [];
+    const deliver: Deliver = async (_domain, envelopes, signal) => {
+      const gate = Promise.withResolvers<void>();
+      signal.addEventListener("abort", () => gate.reject(signal.reason));
+      waiting.push({ envelopes, answer: gate.resolve });
+      await gate.promise;
+      return envelopes.map(accepted);
+    };
+    return { waiting, deliver };
+  }
+
+  /** A destination that is known to answer, which may then be sent more than one batch. */
+  async function answeringAcme(options: Partial<OutboxWorkerOptions> = {}) {
+    const node = await acme(async (_domain, envelopes) => envelopes.map(accepted), options);
+    const worker = node.start();
+    await node.reaches(await node.send(), "DELIVERED");
+    node.state.calls.length = 0;
+    return { ...node, worker };
+  }
+
+  it("are several, each settled as it is answered", async () => {
+    const { state, send, status, reaches } = await answeringAcme();
+    const { waiting, deliver } = gated();
+    state.deliver = deliver;
+    state.limits = { ...state.limits, maxEnvelopes: 1, maxBatches: 3 };
+    const ids = [await send()];
+    // The first batch finds the way, and with it how much the peer takes.
+    await vi.waitFor(() => expect(waiting).toHaveLength(1), PATIENCE);
+    for (const _ of range(4)) ids.push(await send());
+    await vi.waitFor(() => expect(waiting).toHaveLength(3), PATIENCE);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    expect(waiting).toHaveLength(3);
+    const third = parseEnvelope(waiting[2]!.envelopes[0]!).shareId;
+    waiting[2]!.answer();
+    await reaches(third, "DELIVERED");
+    const states = await Promise.all(ids.map(async (id) => (await status(id)).state));
+    expect(states.filter((one) => one === "DELIVERED")).toHaveLength(1);
+    for (let answered = 0; answered < 5; answered++) {
+      await vi.waitFor(() => expect(waiting.length).toBeGreaterThan(answered), PATIENCE);
+      waiting[answered]!.answer();
+    }
+    for (const id of ids) await reaches(id, "DELIVERED");
+  });
+
+  it("are no larger than the peer takes, in number and in bytes", async () => {
+    const { state, send, reaches } = await answeringAcme();
+    state.limits = { ...state.limits, maxEnvelopes: 2, maxBytes: 20_000 };
+    const ids = [];
+    for (const _ of range(9)) ids.push(await send());
+    for (const id of ids) await reaches(id, "DELIVERED");
+    for (const { count } of state.calls) expect(count).toBeLessThanOrEqual(2);
+  });
+
+  it("count as one failure when they fail together, and the destination is not called off for them", async () => {
+    const { state, send, status, reaches } = await answeringAcme();
+    state.limits = { ...state.limits, maxEnvelopes: 1, maxBatches: 4 };
+    const failing = Promise.withResolvers<never>();
+    failing.promise.catch(() => {});
+    state.deliver = (_domain, _envelopes, signal) => {
+      signal.addEventListener("abort", () => failing.reject(signal.reason));
+      return failing.promise;
+    };
+    const ids = [await send()];
+    await vi.waitFor(() => expect(state.calls).toHaveLength(1), PATIENCE);
+    for (const _ of range(3)) ids.push(await send());
+    await vi.waitFor(() => expect(state.calls).toHaveLength(4), PATIENCE);
+    failing.reject(
+      new PeerError("PEER_UNREACHABLE", "partner.test", "the connection with partner.test broke"),
+    );
+    for (const id of ids) await vi.waitFor(async () => expect((await status(id)).attempts).toBe(1), PATIENCE);
+    expect((await status(ids[0]!)).message).toBe("the connection with partner.test broke");
+    state.deliver = async (_domain, envelopes) => envelopes.map(accepted);
+    // One failure opens no breaker: what is sent now goes out at once.
+    await reaches(await send(), "DELIVERED");
+  });
+
+  it("get smaller when a peer refuses them as a whole, down to one envelope, so that only what it cannot take waits", async () => {
+    const { state, send, status, reaches } = await answeringAcme();
+    const bad = await send("poison@partner.test");
+    const ids = [bad];
+    state.deliver = async (domain, envelopes) => {
+      if (envelopes.some((one) => parseEnvelope(one).recipient === "poison@partner.test")) {
+        throw new PeerError("PEER_REFUSED", domain, "partner.test refused: INTERNAL");
+      }
+      return envelopes.map(accepted);
+    };
+    for (const _ of range(20)) ids.push(await send());
+    await vi.waitFor(async () => {
+      state.now += HOUR / 2;
+      const states = await Promise.all(ids.slice(1).map(async (id) => (await status(id)).state));
+      expect(new Set(states)).toEqual(new Set(["DELIVERED"]));
+    }, PATIENCE);
+    expect(await status(bad)).toMatchObject({ message: "partner.test refused: INTERNAL" });
+    state.now += 3 * DAY;
+    await reaches(bad, "FAILED");
+    expect((await status(bad)).message).toBe("not delivered in time: partner.test refused: INTERNAL");
+  });
+
+  it("stop for as long as a peer asks that puts everything off", async () => {
+    const { state, send, reaches } = await answeringAcme();
+    state.deliver = async (_domain, envelopes) =>
+      envelopes.map(() =>
+        create(DeliveryResultSchema, { outcome: DeliveryOutcome.RETRY_LATER, retryAfterMs: HOUR }),
+      );
+    for (const _ of range(32)) await send();
+    await vi.waitFor(() => {
+      const delivered = state.calls.reduce((sum, { count }) => sum + count, 0);
+      expect(delivered).toBeGreaterThanOrEqual(32);
+    }, PATIENCE);
+    const before = state.calls.length;
+    const later = await send();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(state.calls).toHaveLength(before);
+    state.deliver = async (_domain, envelopes) => envelopes.map(accepted);
+    state.now += HOUR;
+    await reaches(later, "DELIVERED");
+  });
+
+  it("make room for a destination that waits for a place, and go on after it", async () => {
+    const { state, send, reaches } = await answeringAcme({ maxDestinations: 2, turnMs: 0 });
+    const { waiting, deliver } = gated();
+    await reaches(await send("carol@elsewhere.test"), "DELIVERED");
+    state.calls.length = 0;
+    state.limits = { ...state.limits, maxEnvelopes: 1, maxBatches: 1 };
+    state.deliver = deliver;
+    const many = [await send()];
+    await vi.waitFor(() => expect(waiting).toHaveLength(1), PATIENCE);
+    many.push(await send(), await send());
+    const other = await send("carol@elsewhere.test");
+    await vi.waitFor(() => expect(state.calls).toHaveLength(1), PATIENCE);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    state.deliver = async (_domain, envelopes) => envelopes.map(accepted);
+    waiting[0]!.answer();
+    await reaches(other, "DELIVERED");
+    for (const id of many) await reaches(id, "DELIVERED");
+    expect(state.calls.map(({ domain }) => domain).slice(0, 2)).toEqual(["partner.test", "elsewhere.test"]);
+  });
+
+  it("take in what is queued while others are under way", async () => {
+    const { state, send, worker, reaches } = await answeringAcme({ pollMs: 60_000 });
+    const { waiting, deliver } = gated();
+    state.deliver = deliver;
+    await send();
+    worker.wake();
+    await vi.waitFor(() => expect(waiting).toHaveLength(1), PATIENCE);
+    const second = await send();
+    worker.wake();
+    await vi.waitFor(() => expect(waiting).toHaveLength(2), PATIENCE);
+    waiting[1]!.answer();
+    await reaches(second, "DELIVERED");
+    waiting[0]!.answer();
+  });
+});
+
+describe("a share that the peer does not take", () => {
+  it("because it is too large is refused here, and those beside it are delivered", async () => {
+    const { state, start, send, status, reaches } = await acme(async (_domain, envelopes) =>
+      envelopes.map(accepted),
+    );
+    state.limits = { ...state.limits, maxEnvelopeBytes: 100 };
+    const shareId = await send();
+    start();
+    await reaches(shareId, "REJECTED");
+    expect(await status(shareId)).toMatchObject({
+      rejectionReason: RejectionReason.TOO_LARGE,
+      message: "the recipient's node takes at most 100 bytes",
+    });
+    expect(state.calls).toEqual([]);
+  });
+});
+
+describe("a sender who asks for another attempt", () => {
+  it("gets it though the destination is left alone, once in ten seconds", async () => {
+    const { state, storage, accountId, start, send, reaches, status } = await acme(async (domain) => {
+      throw new PeerError("PEER_UNREACHABLE", domain, "nobody is there");
+    });
+    const shareId = await send();
+    const worker = start();
+    for (let attempts = 1; attempts <= 3; attempts++) {
+      await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(attempts), PATIENCE);
+      if (attempts < 3) state.now = (await status(shareId)).nextAttemptAt;
+    }
+    const retry = async () => {
+      const { destination } = (await storage.outbox.retry(accountId, shareId, state.now))!;
+      worker.wake(destination);
+    };
+    await retry();
+    await vi.waitFor(async () => expect((await status(shareId)).attempts).toBe(4), PATIENCE);
+    await retry();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await status(shareId)).attempts).toBe(4);
+    state.deliver = async (_domain, envelopes) => envelopes.map(accepted);
+    state.now += 10_000;
+    await retry();
+    await reaches(shareId, "DELIVERED");
   });
 });
 
