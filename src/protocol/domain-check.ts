@@ -6,15 +6,25 @@
 
 import type { DomainProof } from "../../gen/keypears/v1/domain_pb.ts";
 import { toHex } from "../crypto/bytes.ts";
-import { COMPOSITE_PUBLIC_KEY_LENGTH } from "../crypto/composite.ts";
 import type { ApiUrlOptions } from "./api-url.ts";
-import type { DiscoveryDocument, DiscoveryDocumentV2 } from "./discovery-document.ts";
+import type { DiscoveryDocument } from "./discovery-document.ts";
+import type { ParsedAuthorization } from "./domain-authorization.ts";
 import {
-  authorizationStanding,
-  type ParsedAuthorization,
-  verifyAuthorization,
-} from "./domain-authorization.ts";
-import { domainKeyHash } from "./domain-key.ts";
+  apiUrlCheck,
+  authorizationCheck,
+  check,
+  DOCUMENT,
+  datesCheck,
+  day,
+  domainKeyCheck,
+  KEY_IS_ANOTHER,
+  nodeKeyCheck,
+  notHad,
+  proofCheck,
+  rotationCheck,
+  serialCheck,
+  txtCheck,
+} from "./domain-check-items.ts";
 import {
   type DomainJudgement,
   type DomainMemory,
@@ -23,15 +33,7 @@ import {
   type SeenDomain,
   withoutPending,
 } from "./domain-memory.ts";
-import { type HostedConsent, verifyProofSignature } from "./domain-proof.ts";
-import { type ParsedRotation, verifyRotations } from "./domain-rotation.ts";
-import { domainTxtName, readDomainTxt } from "./domain-txt.ts";
-import { ProtocolError } from "./errors.ts";
-import { DOMAIN_PROOF_CLOCK_SKEW_MS } from "./limits.ts";
-import { sameBytes } from "./strict-message.ts";
-import { timeFromWire } from "./time.ts";
-
-const DOCUMENT = "keypears.json";
+import type { HostedConsent } from "./domain-proof.ts";
 
 /** Something that could not be had. */
 export interface NotHad {
@@ -213,174 +215,6 @@ function lookAtVersion1(domain: string, shown: Shown | undefined): Look {
   return { checks: [check("document", "passed", `${text}: its host is not proven`)], seen: { version: 1 } };
 }
 
-function apiUrlCheck(
-  { domain, hostApiUrl }: DomainEvidence,
-  { apiUrl }: DiscoveryDocument,
-  authorization: ParsedAuthorization | undefined,
-): DomainCheck {
-  if (hostApiUrl !== undefined && apiUrl.href !== hostApiUrl) {
-    const message = `${DOCUMENT} at ${domain} names another apiUrl: ${apiUrl.href}; this node is at ${hostApiUrl}`;
-    return check("api-url", "failed", message);
-  }
-  if (authorization && authorization.apiUrl !== apiUrl.href) {
-    const message =
-      `the authorization is for ${authorization.apiUrl}, ${DOCUMENT} at ${domain} names ${apiUrl.href}: ` +
-      "make one name what the other does";
-    return check("api-url", "failed", message);
-  }
-  return check("api-url", "passed", apiUrl.href);
-}
-
-function domainKeyCheck(domain: string, document: DiscoveryDocumentV2, key: Uint8Array): DomainCheck {
-  if (key.length !== COMPOSITE_PUBLIC_KEY_LENGTH) {
-    return check("domain-key", "failed", `the host shows a domain key of ${key.length} bytes, which is none`);
-  }
-  const hash = toHex(domainKeyHash(key));
-  if (hash === document.domainPubKeyHash) return check("domain-key", "passed", hash);
-  const message =
-    `${DOCUMENT} at ${domain} names the domain key ${document.domainPubKeyHash}, its host has an authorization by ` +
-    `${hash}: publish the right hash, or renew the authorization`;
-  return check("domain-key", "failed", message);
-}
-
-function rotationCheck(
-  domain: string,
-  { rotations = [], domainPublicKey }: Pick<HostedConsent, "rotations" | "domainPublicKey">,
-): { readonly check: DomainCheck; readonly rotations: readonly ParsedRotation[] } {
-  try {
-    const chain = verifyRotations(rotations, domain, domainPublicKey);
-    const text =
-      chain.length === 0
-        ? "the domain key was not changed"
-        : `the domain key was changed ${chain.length} times`;
-    return { check: check("rotation", "passed", text), rotations: chain };
-  } catch (error) {
-    return { check: check("rotation", "failed", refusalText(error)), rotations: [] };
-  }
-}
-
-interface AuthorizationFinding {
-  readonly check: DomainCheck;
-  readonly authorization?: ParsedAuthorization;
-}
-
-const KEY_IS_ANOTHER: AuthorizationFinding = {
-  check: check("authorization", "skipped", "not verified, since the domain key is another"),
-};
-
-function authorizationCheck(
-  domain: string,
-  { authorization, domainPublicKey }: Pick<DomainProof, "authorization" | "domainPublicKey">,
-  options: ApiUrlOptions,
-): AuthorizationFinding {
-  if (authorization === undefined) {
-    return { check: check("authorization", "failed", "the host shows no authorization by the owner") };
-  }
-  try {
-    const parsed = verifyAuthorization(authorization, domainPublicKey, options);
-    if (parsed.domain !== domain) {
-      return {
-        check: check(
-          "authorization",
-          "failed",
-          `the authorization is for ${parsed.domain}, not for ${domain}`,
-        ),
-      };
-    }
-    return {
-      check: check("authorization", "passed", `serial ${parsed.serial}, signed by the domain key`),
-      authorization: parsed,
-    };
-  } catch (error) {
-    return { check: check("authorization", "failed", refusalText(error)) };
-  }
-}
-
-function datesCheck(authorization: ParsedAuthorization, now: number): DomainCheck {
-  const [from, until] = [authorization.notBefore, authorization.notAfter].map(day);
-  switch (authorizationStanding(authorization, now)) {
-    case "in-date":
-      return check("dates", "passed", `holds until ${until}`);
-    case "not-yet":
-      return check("dates", "failed", `the authorization holds from ${from} only: wait, or check the clocks`);
-    case "expired":
-      return check(
-        "dates",
-        "failed",
-        `the authorization ended ${until}: renew it (keypears domain authorize)`,
-      );
-  }
-}
-
-function serialCheck(
-  domain: string,
-  { minSerial = 0 }: DiscoveryDocumentV2,
-  { serial }: ParsedAuthorization,
-  txtMinSerial: number,
-  rotations: readonly ParsedRotation[],
-): DomainCheck {
-  const bounds = [
-    { from: `${DOCUMENT} at ${domain}`, min: minSerial },
-    { from: `the TXT record at ${domainTxtName(domain)}`, min: txtMinSerial },
-    { from: "the last change of the domain key", min: rotations.at(-1)?.serial ?? 0 },
-  ];
-  const broken = bounds.find(({ min }) => serial < min);
-  if (broken === undefined) return check("serial", "passed", `${serial}`);
-  const message = `the authorization has serial ${serial}, ${broken.from} asks for ${broken.min} or more: renew it`;
-  return check("serial", "failed", message);
-}
-
-function nodeKeyCheck({ nodePublicKeys }: ParsedAuthorization, shown: Exclude<Shown, NotHad>): DomainCheck {
-  const nodePublicKey = shown.kind === "proof" ? shown.proof.nodePublicKey : shown.nodePublicKey;
-  if (nodePublicKeys.some((key) => sameBytes(key, nodePublicKey))) {
-    return check("node-key", "passed", `one of ${nodePublicKeys.length} that the authorization names`);
-  }
-  return check(
-    "node-key",
-    "failed",
-    "the authorization does not name this node's key: renew it with that key",
-  );
-}
-
-function proofCheck(
-  { proof, nonce }: Extract<Shown, { kind: "proof" }>,
-  authorization: ParsedAuthorization,
-  now: number,
-): DomainCheck {
-  if (!verifyProofSignature(proof, authorization, nonce)) {
-    return check("proof", "failed", "the host's signature does not verify: it has not the key that it shows");
-  }
-  const time = timeFromWire(proof.time);
-  if (time === undefined || Math.abs(time - now) > DOMAIN_PROOF_CLOCK_SKEW_MS) {
-    return check("proof", "failed", "the proof is dated more than 5 minutes from now: check the clocks");
-  }
-  return check("proof", "passed", "signed by the node key just now");
-}
-
-/** A record that bears the document out: its hash, and a minimum that the serial is held against. */
-function txtCheck(
-  domain: string,
-  { domainPubKeyHash }: DiscoveryDocumentV2,
-  txt: TxtLookup,
-): { readonly check: DomainCheck; readonly present: boolean; readonly minSerial: number } {
-  const name = domainTxtName(domain);
-  const none = { present: false, minSerial: 0 };
-  if (txt.kind === "failed") return { ...none, check: notHad("dns", txt) };
-  const { found, malformed } = readDomainTxt(txt.kind === "absent" ? [] : txt.records);
-  if (found.length + malformed.length === 0) {
-    return { ...none, check: check("dns", "passed", `no TXT record at ${name}, which is allowed`) };
-  }
-  const matching = found.filter(({ keyHash }) => keyHash === domainPubKeyHash);
-  if (matching.length > 0) {
-    // With several for one key the one that asks for least counts: one must match, not all of them.
-    const minSerial = Math.min(...matching.map((record) => record.minSerial ?? 0));
-    return { present: true, minSerial, check: check("dns", "passed", `${name} names the same domain key`) };
-  }
-  const problem = found.length > 0 ? `names the domain key ${found[0]?.keyHash}` : "cannot be read";
-  const message = `the TXT record at ${name} ${problem}; ${DOCUMENT} names ${domainPubKeyHash}: mend one of them`;
-  return { ...none, check: check("dns", "failed", message) };
-}
-
 const DOWNGRADES: Readonly<Record<Downgrade, string>> = {
   version: `${DOCUMENT} went back to version 1: publish version 2 again`,
   serial: "the authorization has a lower serial than one seen before: renew it",
@@ -412,24 +246,6 @@ const PROVEN_TEXTS = {
   waited: "the domain key is new, and has stood for 7 days",
 } as const;
 
-function check(name: DomainCheckName, outcome: DomainCheck["outcome"], message: string): DomainCheck {
-  return { name, outcome, message };
-}
-
-function notHad(name: DomainCheckName, { retry, message }: NotHad): DomainCheck {
-  return check(name, retry ? "retry" : "failed", message);
-}
-
 function inOrder(a: DomainCheck, b: DomainCheck): number {
   return DOMAIN_CHECKS.indexOf(a.name) - DOMAIN_CHECKS.indexOf(b.name);
-}
-
-function refusalText(error: unknown): string {
-  if (error instanceof ProtocolError) return error.message;
-  throw error;
-}
-
-/** A day and time for people of all zones. */
-function day(time: number): string {
-  return `${new Date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
   buildDiscoveryDocument,
+  type DomainKeyMembers,
   MAX_DISCOVERY_DOCUMENT_OCTETS,
   parseDiscoveryDocument,
 } from "../../src/protocol/discovery-document.ts";
@@ -133,6 +134,18 @@ describe("a discovery document", () => {
     );
     expect(parse(buildDiscoveryDocument("https://host.example")).apiUrl.href).toBe("https://host.example");
     expect(refusal(() => buildDiscoveryDocument("http://host.example")).reason).toBe("API_URL_INVALID");
+  });
+
+  it("is built with the owner's key as version 2, whose members stand in the order of the protocol", () => {
+    const domainPubKeyHash = "0123456789abcdef".repeat(4);
+    const build = (key: DomainKeyMembers) => buildDiscoveryDocument("https://host.example", {}, key);
+    expect(build({ minSerial: 7, domainPubKeyHash })).toBe(
+      `{"version":2,"apiUrl":"https://host.example","domainPubKeyHash":"${domainPubKeyHash}","minSerial":7}`,
+    );
+    expect(parse(build({ domainPubKeyHash }))).toMatchObject({ version: 2, domainPubKeyHash });
+    for (const key of [{ domainPubKeyHash: "AB" }, { domainPubKeyHash, minSerial: 1.5 }]) {
+      expect(refusal(() => build(key)).reason).toBe("DISCOVERY_DOCUMENT_INVALID");
+    }
   });
 
   it("never makes the parser throw anything but a protocol error", () => {
