@@ -5,6 +5,7 @@
 
 import { availableParallelism } from "node:os";
 import { parseResolveOption } from "./federation/development-resolution.ts";
+import { parseDnsServer } from "./federation/dns-servers.ts";
 import { canonicalDomain } from "./protocol/domain.ts";
 import { parseCidr } from "./protocol/ip-policy.ts";
 import {
@@ -178,6 +179,11 @@ export const OPTIONS = {
     help: "proxy in front of this node whose X-Forwarded-For is believed",
     example: "10.0.0.7",
   }),
+  "dns-server": many("ADDRESS[:PORT]", parseDnsServerOption, {
+    help: "DNS server that is asked about other domains, in place of the system's",
+    example: "192.0.2.53",
+  }),
+  "require-proven-domains": toggle("talk only to domains that prove their owner's consent to their host"),
   "require-post-quantum": toggle("talk only to nodes whose TLS agrees on a hybrid post-quantum key"),
   "log-level": {
     ...one("LEVEL", oneOf(LOG_LEVELS), {
@@ -278,6 +284,12 @@ function parseHostAndPort(text: string): HostAndPort {
     throw new OptionProblem("must be a host and a port, an IPv6 address in brackets");
   }
   return { host, port };
+}
+
+function parseDnsServerOption(text: string): string {
+  const server = parseDnsServer(text);
+  if (server === undefined) throw new OptionProblem("must be an IP address, with or without a port");
+  return server;
 }
 
 /** Never says what it was given: there can be a password in it. */

@@ -55,6 +55,10 @@ export interface NodeConfig {
   /** Proxies whose X-Forwarded-For is believed. */
   readonly trustedProxies: readonly CidrRange[];
   readonly requirePostQuantum: boolean;
+  /** DNS servers in place of the system's, with ports; none for the system's. */
+  readonly dnsServers: readonly string[];
+  /** Whether domains are refused that cannot prove anything. */
+  readonly requireProvenDomains: boolean;
   /** What the operator should know about this configuration. */
   readonly warnings: readonly string[];
 }
@@ -159,6 +163,8 @@ export function loadConfig(sources: ConfigSources): NodeConfig {
     logFormat: last("log-format"),
     trustedProxies: all("trusted-proxy"),
     requirePostQuantum: value("require-post-quantum"),
+    dnsServers: all("dns-server"),
+    requireProvenDomains: value("require-proven-domains"),
   };
   checkTogether(config);
   return { ...config, warnings: warningsAbout(config, flags.database !== undefined) };

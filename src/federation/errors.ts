@@ -8,6 +8,9 @@
  * - `DOMAIN_NOT_FOUND`: the domain does not exist, or publishes no discovery document (404, 410).
  * - `DISCOVERY_FAILED`: the document could not be had for now: an HTTP status that says nothing of it.
  * - `DISCOVERY_DOCUMENT_INVALID`: the document is not what docs/protocol.md section 2 says.
+ * - `DOMAIN_UNPROVEN`: what the domain publishes does not bear out its host, or cannot and has to.
+ * - `DOMAIN_DOWNGRADED`: the domain proves less than it did.
+ * - `DOMAIN_CHANGED`: the domain has another key, which waits until it has stood or the operator confirms it.
  * - `PEER_PROTOCOL_UNSUPPORTED`: the peer speaks no version that this node speaks.
  * - `PEER_ADDRESS_FORBIDDEN`: the name leads to where a node does not connect on somebody's word.
  * - `PEER_REDIRECT_REFUSED`: a redirect of a call, one too many of a document, or one to where none may lead.
@@ -23,6 +26,9 @@ export type PeerErrorReason =
   | "DOMAIN_NOT_FOUND"
   | "DISCOVERY_FAILED"
   | "DISCOVERY_DOCUMENT_INVALID"
+  | "DOMAIN_UNPROVEN"
+  | "DOMAIN_DOWNGRADED"
+  | "DOMAIN_CHANGED"
   | "PEER_PROTOCOL_UNSUPPORTED"
   | "PEER_ADDRESS_FORBIDDEN"
   | "PEER_REDIRECT_REFUSED"
@@ -38,6 +44,7 @@ export type PeerErrorReason =
 // Causes that may pass without anyone doing anything about them.
 const PASSING: ReadonlySet<PeerErrorReason> = new Set([
   "DISCOVERY_FAILED",
+  "DOMAIN_CHANGED",
   "PEER_UNREACHABLE",
   "PEER_TIMEOUT",
   "PEER_RESPONSE_TOO_LARGE",

@@ -14,13 +14,20 @@ import { type AddressLookup, createConnectionPolicy } from "./connection-policy.
 import { createPeerRoutes, type DeliveryRoute, type RouteLimits } from "./delivery-routes.ts";
 import type { DevelopmentResolution } from "./development-resolution.ts";
 import { createDialer } from "./dialer.ts";
+import { createAddressLookup } from "./dns-addresses.ts";
+import { createTxtLookup, lookUpNoTxt } from "./dns-txt.ts";
 import { createDocumentFetcher } from "./document-fetcher.ts";
+import { createDomainChecks } from "./domain-check.ts";
+import type { DomainSources } from "./domain-evidence.ts";
 import { PeerError } from "./errors.ts";
 import { createInbound, type DeliveryBudget, type Inbound } from "./inbound.ts";
 import { createOutboxWorker, type OutboxWorker } from "./outbox-worker.ts";
+import { createPeerConnections, DEFAULT_PEER_CONNECTION_LIMITS } from "./peer-connections.ts";
 import { createPeers } from "./peers.ts";
+import { createProofCall } from "./proof-call.ts";
 import { createResolver, type DomainResolver } from "./resolver.ts";
 import { createSenderKeyDirectory, type FetchKeySet } from "./sender-keys.ts";
+import { createWaitingKeyLooks } from "./waiting-keys.ts";
 
 /** What federation is made of. */
 export interface FederationOptions {
@@ -40,7 +47,11 @@ export interface FederationOptions {
   readonly requirePostQuantum: boolean;
   /** Authorities that sign peers' certificates, in PEM, in place of the platform's. */
   readonly trustedCertificates?: readonly string[] | undefined;
-  /** `dns.lookup` unless given. */
+  /** DNS servers in place of the system's, with ports; none for the system's. */
+  readonly dnsServers: readonly string[];
+  /** Whether domains are refused that cannot prove anything. */
+  readonly requireProvenDomains: boolean;
+  /** `dns.lookup`, or a look-up at `dnsServers`, unless given. */
   readonly lookup?: AddressLookup | undefined;
   /** Takes points from a budget; answers with how long to wait in milliseconds, or 0. */
   readonly draw: (budget: DeliveryBudget, key: string, points: number) => Promise<number>;
@@ -51,8 +62,12 @@ export interface FederationOptions {
 /** A node's side of federation. */
 export interface Federation {
   readonly resolver: DomainResolver;
+  /** Where domains are looked up: for a host that checks what its own domains publish. */
+  readonly domainSources: DomainSources;
   readonly inbound: Inbound;
   readonly outbox: OutboxWorker;
+  /** Looks at domains whose new key waits, as far as that is due. Has to be called a few times a day. */
+  lookAtWaitingKeys(signal: AbortSignal): Promise<void>;
   /** Ends the outbox's work within `graceMs`, and all connections to peers. */
   close(graceMs?: number): Promise<void>;
 }
@@ -69,19 +84,36 @@ const OWN_LIMITS: RouteLimits = {
 
 /** Puts federation together. The outbox does nothing until it is started. */
 export function createFederation(options: FederationOptions): Federation {
-  const { clock, log, stores, domains } = options;
+  const { clock, log, stores, domains, development, dnsServers } = options;
+  const ownServers = dnsServers.length > 0;
+  const lookup = options.lookup ?? (ownServers ? createAddressLookup(dnsServers) : undefined);
   const policy = createConnectionPolicy({
     allowedNetworks: options.allowedNetworks,
-    development: options.development,
-    ...(options.lookup && { lookup: options.lookup }),
+    development,
+    ...(lookup && { lookup }),
   });
   const dialer = createDialer({
     policy,
     requirePostQuantum: options.requirePostQuantum,
     ...(options.trustedCertificates && { trustedCertificates: options.trustedCertificates }),
   });
-  const resolver = createResolver({ fetch: createDocumentFetcher({ dialer }), clock, log });
-  const peers = createPeers({ resolver, dialer });
+  const connections = createPeerConnections(dialer, DEFAULT_PEER_CONNECTION_LIMITS);
+  const domainSources: DomainSources = {
+    fetchDocument: createDocumentFetcher({ dialer }),
+    lookUpTxt: development && !ownServers ? lookUpNoTxt : createTxtLookup({ servers: dnsServers }),
+    askForProof: createProofCall(connections),
+  };
+  const { peerDomains } = stores;
+  const checks = createDomainChecks({
+    sources: domainSources,
+    memories: peerDomains,
+    clock,
+    log,
+    requireProven: options.requireProvenDomains,
+    allowInsecure: development !== undefined,
+  });
+  const resolver = createResolver({ fetch: checks.fetch, clock, log });
+  const peers = createPeers({ resolver, dialer, connections });
 
   const fetchKeySet: FetchKeySet = (domain, request, call) =>
     domains.has(domain) ? readOwnKeySet(stores, domain, request) : peers.getKeySet(domain, request, call);
@@ -115,6 +147,8 @@ export function createFederation(options: FederationOptions): Federation {
   });
   return {
     resolver,
+    domainSources,
+    lookAtWaitingKeys: createWaitingKeyLooks({ peerDomains, checks, clock }),
     inbound,
     outbox,
     async close(graceMs) {

@@ -17,8 +17,10 @@ import {
   DEFAULT_PEER_CONNECTION_LIMITS,
   type PeerConnection,
   type PeerConnectionLimits,
+  type PeerConnections,
 } from "./peer-connections.ts";
 import type { DomainResolver } from "./resolver.ts";
+import { untilAborted } from "./until-aborted.ts";
 
 /** Options of one call. */
 export interface PeerCallOptions {
@@ -66,6 +68,8 @@ export interface PeerLimits extends PeerConnectionLimits {
 export interface PeersOptions {
   readonly resolver: DomainResolver;
   readonly dialer: Dialer;
+  /** Connections that others use too, which end with the peers; some of its own unless given. */
+  readonly connections?: PeerConnections;
   readonly limits?: Partial<PeerLimits>;
   readonly streamTimes?: Partial<DeliveryStreamTimes>;
 }
@@ -75,7 +79,7 @@ const CALL_TIMEOUT_MS = 15_000;
 export function createPeers(options: PeersOptions): Peers {
   const { resolver, dialer } = options;
   const limits = { ...DEFAULT_PEER_CONNECTION_LIMITS, callTimeoutMs: CALL_TIMEOUT_MS, ...options.limits };
-  const connections = createPeerConnections(dialer, limits);
+  const connections = options.connections ?? createPeerConnections(dialer, limits);
   const closing = new AbortController();
 
   async function call<T>(
@@ -150,14 +154,4 @@ export function createPeers(options: PeersOptions): Peers {
       connections.close();
     },
   };
-}
-
-/** What `promise` comes to, or the signal's reason as soon as it is aborted; `promise` itself goes on. */
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const aborted = () => reject(signal.reason);
-    if (signal.aborted) aborted();
-    signal.addEventListener("abort", aborted, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", aborted));
-  });
 }

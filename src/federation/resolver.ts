@@ -1,12 +1,13 @@
-// From a domain to where its methods live: the cache in front of the document fetcher (docs/protocol.md section 2,
-// "Caching"). Fresh documents are answered at once, stale ones too while a new one is fetched behind them; concurrent
-// look-ups of a domain share one fetch; failures are remembered for a while; nothing grows without bound.
+// From a domain to where its methods live: the cache in front of the checks of domains (docs/protocol.md section 2,
+// "Caching"). Fresh documents are answered at once, stale ones too while a new one is fetched behind them, unless the domain
+// is refused then; concurrent look-ups of a domain share one fetch; failures are remembered for a while; nothing grows
+// without bound.
 
 import { LRUCache } from "lru-cache";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { ApiUrl } from "../protocol/api-url.ts";
-import type { FetchDocument } from "./document-fetcher.ts";
+import { type FetchDomain, refusesDomain } from "./domain-check.ts";
 import { PeerError } from "./errors.ts";
 
 /** Where a domain's methods live. */
@@ -16,6 +17,8 @@ export interface ResolvedDomain {
   readonly apiUrl: ApiUrl;
   /** Version of the discovery document, 1 or 2. */
   readonly documentVersion: number;
+  /** Whether the owner has proven to consent to this host; never with a document of version 1. */
+  readonly proof: "proven" | "unproven";
   /** When the document was fetched, in Unix milliseconds. */
   readonly fetchedAt: number;
   /** Until when it is fresh, in Unix milliseconds. */
@@ -54,7 +57,7 @@ export interface ResolverLimits {
 
 /** What a resolver is made of. */
 export interface ResolverOptions {
-  readonly fetch: FetchDocument;
+  readonly fetch: FetchDomain;
   readonly clock: Clock;
   readonly log: Logger;
   readonly limits?: Partial<ResolverLimits>;
@@ -72,6 +75,13 @@ const STALE_ON_ERROR_MS = 24 * HOUR;
 const FAILURE_TTL_MS = 30 * SECOND;
 const INVALIDATION_INTERVAL_MS = MINUTE;
 
+/** A document in the cache. */
+interface Cached {
+  readonly resolved: ResolvedDomain;
+  /** Until when it may be used where no other can be had, in Unix milliseconds. */
+  readonly usableUntil: number;
+}
+
 const DEFAULT_LIMITS: ResolverLimits = { maxResolvingPerSource: 8, maxResolving: 64, maxDomains: 10_000 };
 
 interface Failure {
@@ -84,7 +94,7 @@ export function createResolver(options: ResolverOptions): DomainResolver {
   const { fetch, clock, log } = options;
   const { maxResolvingPerSource, maxResolving, maxDomains } = { ...DEFAULT_LIMITS, ...options.limits };
 
-  const documents = new LRUCache<string, ResolvedDomain>({ max: maxDomains });
+  const documents = new LRUCache<string, Cached>({ max: maxDomains });
   const failures = new LRUCache<string, Failure>({ max: maxDomains });
   const invalidatedAt = new LRUCache<string, number>({ max: maxDomains });
   const fetches = new Map<string, Promise<ResolvedDomain>>();
@@ -94,21 +104,27 @@ export function createResolver(options: ResolverOptions): DomainResolver {
 
   const load = async (domain: string): Promise<ResolvedDomain> => {
     try {
-      const { document, maxAgeMs, tlsGroup } = await fetch(domain, closing.signal);
+      const found = await fetch(domain, closing.signal);
+      const { document, maxAgeMs, tlsGroup, proof, provenUntil = Number.POSITIVE_INFINITY } = found;
       const fetchedAt = clock();
       const maxAge = Math.min(Math.max(maxAgeMs ?? DEFAULT_MAX_AGE_MS, MIN_MAX_AGE_MS), MAX_MAX_AGE_MS);
       const resolved: ResolvedDomain = {
         domain,
         apiUrl: document.apiUrl,
         documentVersion: document.version,
+        proof,
         fetchedAt,
-        freshUntil: fetchedAt + maxAge,
+        freshUntil: Math.min(fetchedAt + maxAge, provenUntil),
         tlsGroup,
       };
-      documents.set(domain, resolved);
+      // No consent is used beyond its end, whoever cannot be reached.
+      const usableUntil = Math.min(fetchedAt + maxAge + STALE_ON_ERROR_MS, provenUntil);
+      documents.set(domain, { resolved, usableUntil });
       failures.delete(domain);
       return resolved;
     } catch (error) {
+      // What was good before must not go on being used for a domain that is refused now.
+      if (refusesDomain(error)) documents.delete(domain);
       if (error instanceof PeerError && !closing.signal.aborted) {
         failures.set(domain, { error, until: clock() + FAILURE_TTL_MS });
       }
@@ -160,9 +176,9 @@ export function createResolver(options: ResolverOptions): DomainResolver {
     }
     const known = documents.get(domain);
     const now = clock();
-    if (known !== undefined && now < known.freshUntil + STALE_ON_ERROR_MS) {
-      if (now >= known.freshUntil) refresh(domain);
-      return known;
+    if (known !== undefined && now < known.usableUntil) {
+      if (now >= known.resolved.freshUntil) refresh(domain);
+      return known.resolved;
     }
     const failure = recentFailure(domain);
     if (failure !== undefined) throw failure;

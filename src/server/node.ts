@@ -33,6 +33,7 @@ import { type Certificate, type ConnectionSource, type ListenerTimeouts, listen 
 import { createNodeLogger } from "./logging.ts";
 import { createBodyMemory } from "./request-body.ts";
 import { respondError } from "./respond.ts";
+import { startRounds } from "./rounds.ts";
 import { createRpcDispatcher } from "./rpc/dispatcher.ts";
 import { shuttingDown } from "./rpc/errors.ts";
 import { SOFTWARE } from "./software.ts";
@@ -117,6 +118,8 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     allowedNetworks: config.allowedNetworks,
     development: config.development ? config.resolve : undefined,
     requirePostQuantum: config.requirePostQuantum,
+    dnsServers: config.dnsServers,
+    requireProvenDomains: config.requireProvenDomains,
     trustedCertificates: overrides.trustedCertificates,
     lookup: overrides.lookup,
     draw: async (budget, key, points) => budgets.draw(budget, key, points),
@@ -202,8 +205,18 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
 
   federation.outbox.start();
   if (overrides.maintains !== false) {
-    const maintenance = startMaintenance(storage, clock, log);
+    const maintenance = startRounds(
+      MAINTENANCE_MS,
+      (signal) => deleteExpired(storage, clock, signal),
+      (error) => log.warn({ err: error }, "what has expired could not be deleted"),
+    );
     parts.defer(() => maintenance.close());
+    const waitingKeys = startRounds(
+      MAINTENANCE_MS,
+      (signal) => federation.lookAtWaitingKeys(signal),
+      (error) => log.warn({ err: error }, "domains whose key waits could not be looked at"),
+    );
+    parts.defer(() => waitingKeys.close());
   }
   logCryptoTiers(log);
   log.info(
@@ -329,30 +342,10 @@ function refuseWhileStarting(exchange: Exchange): void {
   });
 }
 
-/** Deletes what has expired, now and then, a batch at a time so that nobody waits for it long. */
-function startMaintenance(storage: Storage, clock: Clock, log: Logger): { close(): Promise<void> } {
-  let stopped = false;
-  let running = Promise.resolve();
-  const timer = setInterval(() => {
-    running = running.then(run);
-  }, MAINTENANCE_MS);
-  timer.unref();
-  return {
-    close() {
-      stopped = true;
-      clearInterval(timer);
-      return running;
-    },
-  };
-
-  async function run(): Promise<void> {
-    try {
-      let deleted: number;
-      do {
-        deleted = stopped ? 0 : await storage.received.deleteExpired(clock(), MAINTENANCE_BATCH);
-      } while (deleted >= MAINTENANCE_BATCH);
-    } catch (error) {
-      log.warn({ err: error }, "what has expired could not be deleted");
-    }
-  }
+/** Deletes what has expired, a batch at a time so that nobody waits for it long. */
+async function deleteExpired(storage: Storage, clock: Clock, signal: AbortSignal): Promise<void> {
+  let deleted: number;
+  do {
+    deleted = signal.aborted ? 0 : await storage.received.deleteExpired(clock(), MAINTENANCE_BATCH);
+  } while (deleted >= MAINTENANCE_BATCH);
 }

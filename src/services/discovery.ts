@@ -98,6 +98,7 @@ function domainAnswer(resolved: ResolvedDomain): EncodedAnswer {
     fetchedAt: BigInt(resolved.fetchedAt),
     freshUntil: BigInt(resolved.freshUntil),
     tlsGroup: resolved.tlsGroup,
+    proven: resolved.proof === "proven",
   });
   return encodedMessage(ResolveDomainResponseSchema, toBinary(ResolveDomainResponseSchema, message), {
     cacheControl: CACHE_CONTROL,

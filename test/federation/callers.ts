@@ -23,6 +23,7 @@ export function fixedResolver(apiUrl: string, allowInsecure = false) {
         domain,
         apiUrl: parseApiUrl(apiUrl, { allowInsecure }),
         documentVersion: 1,
+        proof: "unproven",
         fetchedAt: 0,
         freshUntil: 0,
         tlsGroup: "",

@@ -1,7 +1,7 @@
 // The cache between callers and discovery documents, against a clock and a fetcher that a test drives by hand.
 
 import { describe, expect, it } from "vitest";
-import type { FetchDocument, FetchedDocument } from "../../src/federation/document-fetcher.ts";
+import type { CheckedDocument, FetchDomain } from "../../src/federation/domain-check.ts";
 import { PeerError } from "../../src/federation/errors.ts";
 import { createResolver, type ResolverLimits } from "../../src/federation/resolver.ts";
 import { silentLogger } from "../../src/logger.ts";
@@ -14,7 +14,8 @@ const HOUR = 60 * MINUTE;
 
 interface PendingFetch {
   readonly domain: string;
-  succeed(apiUrl?: string, maxAgeMs?: number): Promise<void>;
+  /** A document is of version 2 if it is proven until some time. */
+  succeed(apiUrl?: string, maxAgeMs?: number, provenUntil?: number): Promise<void>;
   fail(error?: Error): Promise<void>;
 }
 
@@ -23,8 +24,8 @@ function createHarness(limits: Partial<ResolverLimits> = {}) {
   let now = 1_700_000_000_000;
   const started: PendingFetch[] = [];
   const signals: AbortSignal[] = [];
-  const fetch: FetchDocument = (domain, signal) => {
-    const { promise, resolve, reject } = Promise.withResolvers<FetchedDocument>();
+  const fetch: FetchDomain = (domain, signal) => {
+    const { promise, resolve, reject } = Promise.withResolvers<CheckedDocument>();
     if (signal !== undefined) {
       signals.push(signal);
       signal.addEventListener("abort", () =>
@@ -33,9 +34,15 @@ function createHarness(limits: Partial<ResolverLimits> = {}) {
     }
     started.push({
       domain,
-      async succeed(apiUrl = `https://host.test/${domain}`, maxAgeMs) {
-        const document = { version: 1, apiUrl: parseApiUrl(apiUrl) } as const;
-        resolve({ document, maxAgeMs, tlsGroup: "X25519MLKEM768", fetchedUrl: `https://${domain}/` });
+      async succeed(text = `https://host.test/${domain}`, maxAgeMs, provenUntil) {
+        const apiUrl = parseApiUrl(text);
+        const how = { maxAgeMs, tlsGroup: "X25519MLKEM768", fetchedUrl: `https://${domain}/` };
+        if (provenUntil === undefined)
+          resolve({ document: { version: 1, apiUrl }, proof: "unproven", ...how });
+        else {
+          const document = { version: 2, apiUrl, domainPubKeyHash: "0a".repeat(32) } as const;
+          resolve({ document, proof: "proven", provenUntil, ...how });
+        }
         await settled();
       },
       async fail(error = new PeerError("PEER_UNREACHABLE", domain, "no connection")) {
@@ -82,6 +89,7 @@ describe("a resolved domain", () => {
       domain: "acme.test",
       apiUrl: parseApiUrl("https://host.test/acme.test"),
       documentVersion: 1,
+      proof: "unproven",
       fetchedAt: harness.now(),
       freshUntil: harness.now() + 10 * MINUTE,
       tlsGroup: "X25519MLKEM768",
@@ -167,6 +175,42 @@ describe("a stale document", () => {
     await harness.fetched(1).fail(new TypeError("a bug"));
     expect((await harness.resolver.resolve("acme.test")).domain).toBe("acme.test");
   });
+});
+
+describe("a proven domain", () => {
+  it("is fresh, and lives on, no longer than its owner consents", async () => {
+    const harness = createHarness();
+    const end = harness.now() + HOUR;
+    const resolving = harness.resolver.resolve("acme.test");
+    await harness.fetched(0).succeed(undefined, 30 * MINUTE, end);
+    expect(await resolving).toMatchObject({ documentVersion: 2, proof: "proven" });
+
+    harness.advance(30 * MINUTE);
+    await harness.resolver.resolve("acme.test");
+    await harness.fetched(1).succeed(undefined, 24 * HOUR, end);
+    expect((await harness.resolver.resolve("acme.test")).freshUntil).toBe(end);
+    harness.advance(30 * MINUTE);
+    const failing = peerError(harness.resolver.resolve("acme.test"));
+    await harness.fetched(2).fail();
+    expect(await failing).toMatchObject({ reason: "PEER_UNREACHABLE" });
+  });
+
+  it.each(["DOMAIN_UNPROVEN", "DOMAIN_DOWNGRADED", "DOMAIN_CHANGED"] as const)(
+    "that is refused with %s when its document is refreshed is not used any more",
+    async (reason) => {
+      const harness = createHarness();
+      await resolveOnce(harness, "acme.test");
+      harness.advance(5 * MINUTE);
+      await harness.resolver.resolve("acme.test");
+      const error = new PeerError(reason, "acme.test", "no");
+      await harness.fetched(1).fail(error);
+      expect(await peerError(harness.resolver.resolve("acme.test"))).toBe(error);
+      harness.advance(30 * SECOND);
+      const again = harness.resolver.resolve("acme.test");
+      await harness.fetched(2).succeed();
+      expect((await again).domain).toBe("acme.test");
+    },
+  );
 });
 
 describe("a failure", () => {

@@ -171,11 +171,11 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     resolver: createResolver({
       clock,
       log: silentLogger,
-      fetch:
-        options.fetchDocument ??
-        (async (domain) => {
-          throw new PeerError("DOMAIN_NOT_FOUND", domain, `${domain} does not exist`);
-        }),
+      async fetch(domain, signal) {
+        const found = await options.fetchDocument?.(domain, signal);
+        if (found === undefined) throw new PeerError("DOMAIN_NOT_FOUND", domain, `${domain} does not exist`);
+        return { ...found, proof: "unproven" };
+      },
     }),
     inbound: createInbound({
       clock,
