@@ -8,9 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import tls from "node:tls";
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createCertificateAuthority } from "../support/certificates.ts";
-import { delivered, environment, type Person, signUp } from "../support/clients.ts";
+import { delivered, environment, PATIENCE, type Person, signUp } from "../support/clients.ts";
 import { freePort, startTestNode, type TestNode } from "../support/nodes.ts";
 
 const TIMEOUT_MS = 120_000;
@@ -75,14 +75,19 @@ describe("two nodes over TLS", () => {
     });
   });
 
-  it("speak to each other over HTTP/2", { timeout: TIMEOUT_MS }, async () => {
+  it("speak to each other over HTTP/2, by streams that end when there is nothing to send", {
+    timeout: TIMEOUT_MS,
+  }, async () => {
     const { shareId } = await alice.account.shares.send(bob.address, { kind: "text", text: "over h2" });
     await delivered(alice, shareId);
 
-    const deliveries = partner.log
-      .map((line) => JSON.parse(line) as { method?: string; http?: string })
-      .filter(({ method }) => method === "keypears.v1.FederationService/DeliverShares");
-    expect(deliveries.length).toBeGreaterThan(0);
+    const deliveries = await vi.waitFor(() => {
+      const streams = partner.log
+        .map((line) => JSON.parse(line) as { method?: string; http?: string })
+        .filter(({ method }) => method === "keypears.v1.FederationService/DeliverShareStream");
+      expect(streams.length).toBeGreaterThan(0);
+      return streams;
+    }, PATIENCE);
     expect(new Set(deliveries.map(({ http }) => http))).toEqual(new Set(["2.0"]));
   });
 
