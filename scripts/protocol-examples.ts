@@ -6,8 +6,9 @@
  */
 
 import { readFile, writeFile } from "node:fs/promises";
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { ContactBookSchema, ContactDecision } from "../gen/keypears/v1/contact_book_pb.ts";
+import { DomainKeyRotationBodySchema } from "../gen/keypears/v1/domain_pb.ts";
 import { EnvelopeHeaderSchema } from "../gen/keypears/v1/envelope_pb.ts";
 import type { KeySet } from "../gen/keypears/v1/key_set_pb.ts";
 import { SEED_LENGTH, type SeedAlgorithm } from "../src/crypto/account-key.ts";
@@ -25,6 +26,13 @@ import {
 } from "../src/crypto/password.ts";
 import { primitives } from "../src/crypto/select.ts";
 import { mineStamp, stampKey } from "../src/crypto/stamp.ts";
+import { buildDiscoveryDocument } from "../src/protocol/discovery-document.ts";
+import { buildAuthorization, parseAuthorizationBody } from "../src/protocol/domain-authorization.ts";
+import { domainClaimMessage, signDomainClaim } from "../src/protocol/domain-claim.ts";
+import { type CompositeKeyPair, domainKeyHash } from "../src/protocol/domain-key.ts";
+import { domainProofMessage } from "../src/protocol/domain-proof.ts";
+import { buildRotation } from "../src/protocol/domain-rotation.ts";
+import { domainTxtName, formatDomainTxt } from "../src/protocol/domain-txt.ts";
 import { shareIdOf } from "../src/protocol/envelope.ts";
 import { fingerprint } from "../src/protocol/fingerprint.ts";
 import {
@@ -83,6 +91,7 @@ export async function fixedExamples(): Promise<Examples> {
     "composite signature": compositeValues(),
     ...(await passwordValues()),
     ...sealedValues(),
+    ...domainValues().fixed,
     "creation challenge": challengeValues(),
     "session token": sessionValues(),
     padding: paddingValues(),
@@ -99,6 +108,7 @@ export async function allExamples(): Promise<Examples> {
   });
   const secretKey = signingKey(exampleSeeds("alice 1"));
   const { message, context } = fixed["composite signature"] as { message: string; context: string };
+  const { signatures: ofDomains } = domainValues();
   const share = await shareValues(parseKeySetBody(alice2.body), parseKeySetBody(bob1.body));
   return {
     ...fixed,
@@ -109,6 +119,9 @@ export async function allExamples(): Promise<Examples> {
       ...fixed["composite signature"],
       signature: toHex(composite.sign(secretKey, fromHex(message), context)),
     },
+    ...Object.fromEntries(
+      Object.entries(ofDomains).map(([name, signature]) => [name, { ...fixed[name], ...signature }]),
+    ),
     ...share,
   };
 }
@@ -276,6 +289,92 @@ function sealedValues(): Examples {
       nonce: toHex(contactsNonce),
       aad: toHex(contactsAad),
       sealed_contacts: toHex(sealed(contactsKey, contactsNonce, book, contactsAad)),
+    },
+  };
+}
+
+/** An owner who consents to a host, changes the domain key, and claims the domain there. */
+function domainValues(): { readonly fixed: Examples; readonly signatures: Examples } {
+  const keyPair = (label: string): CompositeKeyPair => {
+    const secretKey = exampleBytes(label, 64);
+    return { secretKey, publicKey: composite.publicKey(secretKey) };
+  };
+  const [owner, next, node] = [keyPair("domain key 1"), keyPair("domain key 2"), keyPair("node key")];
+  const domain = "acme.example";
+  const apiUrl = "https://host.example/api";
+  const consent = buildAuthorization(
+    {
+      domain,
+      apiUrl,
+      nodePublicKeys: [node.publicKey],
+      serial: 7,
+      notBefore: CREATED_AT,
+      notAfter: CREATED_AT + 365 * 86_400_000,
+    },
+    owner.secretKey,
+  );
+  const rotation = buildRotation({ domain, oldKey: owner, newPublicKey: next.publicKey, serial: 8 });
+  const authorization = parseAuthorizationBody(consent.body);
+  const proofNonce = exampleBytes("proof nonce");
+  const proofMessage = domainProofMessage(authorization, proofNonce, SENT_AT);
+  const claim = {
+    domain,
+    apiUrl,
+    nodePublicKey: node.publicKey,
+    administrator: "alice@host.example",
+    nonce: exampleBytes("claim nonce"),
+    expiresAt: SENT_AT + 900_000,
+  };
+  const keyHash = toHex(domainKeyHash(owner.publicKey));
+  const keyValues = ({ secretKey, publicKey }: CompositeKeyPair): Values => ({
+    secret_key: toHex(secretKey),
+    public_key: toHex(publicKey),
+    hash: toHex(domainKeyHash(publicKey)),
+  });
+  return {
+    fixed: {
+      "domain key 1": keyValues(owner),
+      "domain key 2": keyValues(next),
+      "node key": keyValues(node),
+      "domain authorization": {
+        domain,
+        api_url: apiUrl,
+        serial: 7,
+        not_before: authorization.notBefore,
+        not_after: authorization.notAfter,
+        body: toHex(consent.body),
+        body_hash: toHex(authorization.bodyHash),
+      },
+      "domain key rotation": {
+        domain,
+        serial: Number(fromBinary(DomainKeyRotationBodySchema, rotation.body).serial),
+        old_public_key: toHex(rotation.oldPublicKey),
+        body: toHex(rotation.body),
+      },
+      "domain proof": {
+        nonce: toHex(proofNonce),
+        time: SENT_AT,
+        message: toHex(proofMessage),
+      },
+      "domain claim": {
+        administrator: claim.administrator,
+        nonce: toHex(claim.nonce),
+        expires_at: claim.expiresAt,
+        message: toHex(domainClaimMessage(claim)),
+      },
+      "what a domain publishes": {
+        "keypears.json": buildDiscoveryDocument(apiUrl, {}, { domainPubKeyHash: keyHash, minSerial: 7 }),
+        txt_name: domainTxtName(domain),
+        txt: formatDomainTxt({ keyHash, minSerial: 7 }),
+      },
+    },
+    signatures: {
+      "domain authorization": { signature: toHex(consent.signature) },
+      "domain key rotation": { signature: toHex(rotation.signature) },
+      "domain proof": {
+        signature: toHex(composite.sign(node.secretKey, proofMessage, SIGNATURE_CONTEXT.domainProof)),
+      },
+      "domain claim": { signature: toHex(signDomainClaim(claim, owner.secretKey)) },
     },
   };
 }

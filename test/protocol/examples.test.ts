@@ -1,6 +1,11 @@
 import { readFileSync } from "node:fs";
 import { create } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
+import {
+  DomainAuthorizationSchema,
+  DomainKeyRotationSchema,
+  DomainProofSchema,
+} from "../../gen/keypears/v1/domain_pb.ts";
 import { EnvelopeSchema } from "../../gen/keypears/v1/envelope_pb.ts";
 import { KeySetSchema } from "../../gen/keypears/v1/key_set_pb.ts";
 import {
@@ -12,13 +17,17 @@ import {
   withAppendix,
 } from "../../scripts/protocol-examples.ts";
 import { openContacts, openSeed, unwrapAccountKey } from "../../src/crypto/account-key.ts";
-import { concat, fromHex, toHex } from "../../src/crypto/bytes.ts";
+import { concat, fromHex, toHex, utf8 } from "../../src/crypto/bytes.ts";
 import { openChallenge } from "../../src/crypto/challenge.ts";
 import { compositeOf } from "../../src/crypto/composite.ts";
 import { contentKeyCommitment, openContent } from "../../src/crypto/content.ts";
 import { unwrapContentKey } from "../../src/crypto/key-wrap.ts";
 import { unpad } from "../../src/crypto/padding.ts";
 import { stampKey, verifyStamp } from "../../src/crypto/stamp.ts";
+import { parseDiscoveryDocument } from "../../src/protocol/discovery-document.ts";
+import { checkDomain } from "../../src/protocol/domain-check.ts";
+import { verifyDomainClaim } from "../../src/protocol/domain-claim.ts";
+import { verifyRotation } from "../../src/protocol/domain-rotation.ts";
 import { parseEnvelope, verifyEnvelopeSignature } from "../../src/protocol/envelope.ts";
 import { fingerprint } from "../../src/protocol/fingerprint.ts";
 import { continues, parseKeySetBody, verifyKeySet } from "../../src/protocol/key-set.ts";
@@ -101,6 +110,52 @@ describe("the examples of the protocol document", () => {
     expect(toHex(seed)).toBe(text("seeds of alice 1", "ed25519"));
     const book = openContacts(accountKey, hex("sealed contacts", "sealed_contacts"), ALICE);
     expect(toHex(book)).toBe(text("sealed contacts", "contact_book"));
+  });
+
+  it("have an owner's consent, a change of the domain key, a proof and a claim that verify", () => {
+    const of = (example: string, value: string) => hex(example, value);
+    const [owner, next, node] = ["domain key 1", "domain key 2", "node key"].map((name) =>
+      of(name, "public_key"),
+    );
+    const consent = create(DomainAuthorizationSchema, {
+      body: of("domain authorization", "body"),
+      signature: of("domain authorization", "signature"),
+    });
+    const rotation = create(DomainKeyRotationSchema, {
+      body: of("domain key rotation", "body"),
+      oldPublicKey: of("domain key rotation", "old_public_key"),
+      signature: of("domain key rotation", "signature"),
+    });
+    const now = Number(text("domain proof", "time"));
+    const proof = create(DomainProofSchema, {
+      domainPublicKey: owner!,
+      authorization: consent,
+      time: BigInt(now),
+      nodePublicKey: node!,
+      signature: of("domain proof", "signature"),
+    });
+    const document = parseDiscoveryDocument(utf8(text("what a domain publishes", "keypears.json")));
+    const { standing } = checkDomain(
+      {
+        domain: text("domain authorization", "domain"),
+        document: { kind: "found", document },
+        txt: { kind: "found", records: [[text("what a domain publishes", "txt")]] },
+        shown: { kind: "proof", proof, nonce: of("domain proof", "nonce") },
+      },
+      undefined,
+      now,
+    );
+    expect(standing).toBe("proven");
+    expect(verifyRotation(rotation).newPublicKey).toEqual(next);
+    const claim = {
+      domain: text("domain authorization", "domain"),
+      apiUrl: text("domain authorization", "api_url"),
+      nodePublicKey: node!,
+      administrator: text("domain claim", "administrator"),
+      nonce: of("domain claim", "nonce"),
+      expiresAt: Number(text("domain claim", "expires_at")),
+    };
+    expect(() => verifyDomainClaim(claim, owner!, of("domain claim", "signature"))).not.toThrow();
   });
 
   it("have a creation challenge that its node recognises", () => {
