@@ -25,6 +25,7 @@ const PASSING: ReadonlySet<string> = new Set([
   "SHUTTING_DOWN",
   "STARTING",
 ]);
+const FAULTS: ReadonlySet<string> = new Set(["INTERNAL", "UNKNOWN", "DATA_LOSS"]);
 const SEAL_ENTRY = join(import.meta.dirname, "seal.entry.ts");
 /** Time for one call: the node may be stopped without knowing. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -49,22 +50,25 @@ export interface Watching {
   stop(): Promise<void>;
 }
 
+/** The keys of two people, which sealing takes without asking anybody. */
+export async function keysOf(from: Person, to: Person): Promise<Pick<SealOrder, "sender" | "recipient">> {
+  const sender = (await from.account.keyRing()).at(-1);
+  const recipient = (await to.account.keyRing()).at(-1)?.keySet;
+  if (!sender || !recipient) throw new Error("somebody has no keys");
+  return { sender: { keySet: sender.keySet, seeds: sender.seeds }, recipient };
+}
+
 /** Seals many shares from one person to another, on all cores. */
 export async function sealMany(
-  from: Person,
-  to: Person,
+  keys: Pick<SealOrder, "sender" | "recipient">,
   count: number,
   createdAt = Date.now(),
 ): Promise<SealedShare[]> {
-  const sender = (await from.account.keyRing()).at(-1);
-  const recipient = (await to.account.keyRing()).at(-1);
-  if (!sender || !recipient) throw new Error("somebody has no keys");
   const threads = Math.min(availableParallelism(), 4);
   const orders = Array.from(
     { length: threads },
     (_, i): SealOrder => ({
-      sender: { keySet: sender.keySet, seeds: sender.seeds },
-      recipient: recipient.keySet,
+      ...keys,
       createdAt,
       count: Math.floor((count + i) / threads),
     }),
@@ -172,6 +176,18 @@ export async function expectWatchedOnce(
 export async function expectAllDelivered(sender: Person): Promise<void> {
   const { shares } = await sender.account.shares.list("sent", { undeliveredOnly: true });
   expect(shares.map(({ delivery }) => delivery?.message)).toEqual([]);
+}
+
+/** That a node, by its log, answered no call with an error that says that the node itself is wrong. */
+export function expectNoFault(log: string): void {
+  const lines = log
+    .split("\n")
+    .filter((line) => line.startsWith("{") && line.endsWith("}"))
+    .map((line): Record<string, unknown> => JSON.parse(line));
+  const faults = new Set(
+    lines.filter(({ code }) => FAULTS.has(String(code))).map(({ requestId }) => requestId),
+  );
+  expect(lines.filter(({ requestId }) => faults.has(requestId))).toEqual([]);
 }
 
 function expectSame(ids: readonly string[], acknowledged: ReadonlySet<string>): void {

@@ -15,7 +15,9 @@ import { createChance, measure } from "./chance.ts";
 import {
   expectAllDelivered,
   expectEachOnce,
+  expectNoFault,
   expectWatchedOnce,
+  keysOf,
   letAnHourPass,
   sealMany,
   sendUntilAcknowledged,
@@ -82,7 +84,7 @@ describe.each(["SQLite", "PostgreSQL"])("nodes on %s that are killed", (kind) =>
 
   it("lose no share and store none twice", { timeout: TIMEOUT_MS }, async () => {
     const chance = createChance(`killed on ${kind}`);
-    const sealed = await sealMany(alice, bob, SHARES);
+    const sealed = await sealMany(await keysOf(alice, bob), SHARES);
     const watching = watchReceived(bob);
     const sending = sendUntilAcknowledged(sealed, [alice.node]);
     /** Each share counts when it is acknowledged and when it has arrived, so that some kills come after the last is sent. */
@@ -122,6 +124,7 @@ describe.each(["SQLite", "PostgreSQL"])("nodes on %s that are killed", (kind) =>
         interval: 2_000,
       })
       .toBeUndefined();
+    for (const node of [acme, partner]) expectNoFault(node.words());
     for (const database of databases.filter((url) => url.startsWith("sqlite:"))) {
       expect(await query(database, "pragma integrity_check")).toEqual([{ integrity_check: "ok" }]);
     }
