@@ -134,10 +134,15 @@ describe("the protocol document", () => {
       FederationService,
       HashService,
     ];
-    const kinds = { unary: "", server_streaming: " (server stream)", client_streaming: " (client stream)" };
+    const kinds = {
+      unary: "",
+      server_streaming: " (server stream)",
+      client_streaming: " (client stream)",
+      bidi_streaming: " (streams both ways)",
+    };
     const known = services.flatMap((service) =>
       service.methods.map((method) => [
-        `${service.name}/${method.name}${kinds[method.methodKind as keyof typeof kinds]}`,
+        `${service.name}/${method.name}${kinds[method.methodKind]}`,
         method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? "GET" : "",
         method.input.fields.some(({ name }) => name === "request_id") ? "yes" : "",
       ]),
