@@ -131,54 +131,60 @@ export function callerGone(): ConnectError {
   return transportError("CANCELLED", "the caller went away");
 }
 
-/** What `collectBody` is told about a body. */
-export interface BodyLimits {
-  /** Value of its Content-Length header. */
-  readonly declaredLength: string | undefined;
-  readonly maxBytes: number;
-  /** What a body above the limit is refused with. */
-  readonly tooLarge: () => ConnectError;
-  /** Asked while a large body comes in. */
-  readonly memory: () => HeldMemory;
+/** Who waits for a whole body. One of the last three is called, once. */
+export interface BodySink {
+  /** Asked for memory while a large body comes in. */
+  holdBody(bytes: number): boolean;
+  /** The body is complete. */
+  takeBody(body: Buffer): void;
+  /** The body is above its limit. */
+  refuseBody(): void;
+  /** Other bodies have the memory, or the caller went away. */
+  failBody(error: ConnectError): void;
 }
 
 /**
- * Collects a whole body. `done` is called once, with the body or with what went wrong: a ConnectError CANCELLED when the
- * caller went away, RATE_LIMITED when other bodies have the memory.
+ * Collects a whole body for a sink. That a connection broke, the sink has to see by its close.
  *
- * @returns a function that gives up: `done` is then not called any more.
+ * @param declaredLength value of the Content-Length header.
+ * @returns a function that gives up: nothing is called any more.
  */
 export function collectBody(
   body: Readable,
-  { declaredLength, maxBytes, tooLarge, memory }: BodyLimits,
-  done: (error: ConnectError | undefined, body: Buffer) => void,
+  declaredLength: string | undefined,
+  maxBytes: number,
+  sink: BodySink,
 ): () => void {
   const received = new ByteQueue();
   let settled = false;
-  const settle = (error: ConnectError | undefined) => {
+  const end = () => {
     if (settled) return;
     settled = true;
-    done(error, error === undefined ? received.take(received.length) : NO_BYTES);
-  };
-  const end = () => {
     // An HTTP/2 stream that was reset ends like one that is complete.
-    settle("aborted" in body && body.aborted === true ? callerGone() : undefined);
+    if ("aborted" in body && body.aborted === true) sink.failBody(callerGone());
+    else sink.takeBody(received.take(received.length));
+  };
+  const take = (chunk: Buffer) => {
+    if (settled) return;
+    received.push(chunk);
+    const { length } = received;
+    if (length > maxBytes) {
+      settled = true;
+      sink.refuseBody();
+    } else if (length > FREE_BODY_BYTES && !sink.holdBody(chunk.length)) {
+      settled = true;
+      sink.failBody(overloaded());
+    }
   };
   if (declaredLength !== undefined && Number(declaredLength) > maxBytes) {
-    settle(tooLarge());
+    settled = true;
+    sink.refuseBody();
   } else if (body.readableEnded) {
     end();
   } else {
     // They stay until the request is over: to take them off costs more than to be called in vain.
-    body.on("data", (chunk: Buffer) => {
-      if (settled) return;
-      received.push(chunk);
-      const { length } = received;
-      if (length > maxBytes) settle(tooLarge());
-      else if (length > FREE_BODY_BYTES && !memory().hold(chunk.length)) settle(overloaded());
-    });
+    body.on("data", take);
     body.on("end", end);
-    body.on("error", () => settle(callerGone()));
   }
   return () => {
     settled = true;
@@ -189,7 +195,7 @@ export function collectBody(
  * Reads a whole body.
  *
  * @param maxBodyBytes limit of the body, which is refused with `tooLarge` beyond it.
- * @param signal ends the wait; its reason is thrown.
+ * @param signal ends the wait, also when the caller goes away; its reason is thrown.
  * @throws ConnectError CANCELLED when the caller went away, RATE_LIMITED when other bodies have the memory.
  */
 export function readBody(
@@ -199,17 +205,20 @@ export function readBody(
   signal: AbortSignal,
   memory: HeldMemory,
 ): Promise<Buffer> {
-  const limits = {
-    declaredLength: request.headers["content-length"],
-    maxBytes: maxBodyBytes,
-    tooLarge,
-    memory: () => memory,
-  };
   return new Promise((resolve, reject) => {
-    const stop = collectBody(request, limits, (error, body) => {
-      signal.removeEventListener("abort", abort);
-      if (error === undefined) resolve(body);
-      else reject(error);
+    const settled = () => signal.removeEventListener("abort", abort);
+    const refused = (error: ConnectError) => {
+      settled();
+      reject(error);
+    };
+    const stop = collectBody(request, request.headers["content-length"], maxBodyBytes, {
+      holdBody: (bytes) => memory.hold(bytes),
+      takeBody(body) {
+        settled();
+        resolve(body);
+      },
+      refuseBody: () => refused(tooLarge()),
+      failBody: refused,
     });
     signal.addEventListener("abort", abort, { once: true });
     if (signal.aborted) abort();
@@ -287,8 +296,7 @@ export function bodyChunks(request: Request, signal: AbortSignal): BodyChunks {
 export function discardBody(request: Request, response: Response): void {
   if (request.complete) return;
   if ("stream" in request) {
-    const { stream } = request as Http2ServerRequest;
-    stream.once("finish", () => resetWhenAnswered(stream));
+    discardHttp2Body((request as Http2ServerRequest).stream);
   } else {
     discardHttp1Body(request, response as ServerResponse);
   }
@@ -310,11 +318,17 @@ export function discardHttp1Body(request: IncomingMessage, response: ServerRespo
   request.resume();
 }
 
+/** The same over HTTP/2. */
+export function discardHttp2Body(stream: ServerHttp2Stream): void {
+  if (stream.writableFinished) resetWhenAnswered(stream);
+  else stream.once("finish", () => resetWhenAnswered(stream));
+}
+
 /**
  * Asks a caller to send no more, by a reset without an error behind the complete answer (RFC 9113 §8.1). No event says when
  * the answer's last frame, which may be its trailers, is out; a reset in front of it would make a failure of the answer.
  */
-export function resetWhenAnswered(stream: ServerHttp2Stream): void {
+function resetWhenAnswered(stream: ServerHttp2Stream): void {
   if (stream.closed || stream.destroyed) return;
   if (stream.state.localClose === 1) stream.close(constants.NGHTTP2_NO_ERROR);
   else setTimeout(resetWhenAnswered, ANSWER_CHECK_MS, stream);

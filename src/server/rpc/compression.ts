@@ -4,6 +4,7 @@
  */
 
 import { gunzip, gzip } from "node:zlib";
+import { utf8 } from "../../crypto/bytes.ts";
 import { malformedMessage, tooLarge, transportError } from "./errors.ts";
 
 /** The name of the one compression, as all protocols write it. */
@@ -48,7 +49,7 @@ export function decompress(data: Uint8Array, maxBytes: number): Promise<Buffer> 
 }
 
 /** The bytes by gzip, undefined if that is no shorter. */
-export function compress(data: Uint8Array): Promise<Uint8Array | undefined> {
+function compress(data: Uint8Array): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
     gzip(data, (error, bytes) => {
       if (error !== null) reject(error);
@@ -58,11 +59,13 @@ export function compress(data: Uint8Array): Promise<Uint8Array | undefined> {
 }
 
 /**
- * Whether it is worth a try to compress an answer. Most of what this node has to say is keys and ciphertext, which nothing
+ * An answer by gzip, undefined where that is not worth it: below MIN_COMPRESSED_BYTES, and where it looks random. Most of what this node has to say is keys and ciphertext, which nothing
  * shortens; finding that out by gzip takes longer than the rest of the call.
  */
-export function isWorthCompressing(data: Uint8Array): boolean {
-  return data.length >= MIN_COMPRESSED_BYTES && !looksRandom(data);
+export async function compressAnswer(message: Uint8Array | string): Promise<Uint8Array | undefined> {
+  const data = typeof message === "string" ? utf8(message) : message;
+  if (data.length < MIN_COMPRESSED_BYTES || looksRandom(data)) return undefined;
+  return compress(data);
 }
 
 /**

@@ -33,7 +33,7 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
   for (const [path, method] of registerMethods(options.register, libraryOptions(options))) {
     for (const prefix of options.prefixes) methods.set(prefix + path, method);
   }
-  const withOrigin = extended(ANY_ORIGIN);
+  const toAnyOrigin = extended(ANY_ORIGIN);
 
   return (exchange) => {
     const { target } = exchange;
@@ -42,7 +42,9 @@ export function createRpcDispatcher(options: RpcDispatcherOptions): RpcDispatche
     const method = methods.get(path);
     const unknown = method === undefined ? withoutPrefix(path, options.prefixes) : undefined;
     if (method === undefined && unknown === undefined) return false;
-    exchange.standing = withOrigin(exchange.standing);
+    // gRPC is for callers that read trailers, which no page can.
+    const type = exchange.headers["content-type"];
+    if (wireFormat(type)?.protocol !== "grpc") exchange.standing = toAnyOrigin(exchange.standing);
     if (method !== undefined) dispatch(exchange, method, queryAt < 0 ? "" : target.slice(queryAt + 1));
     else if (unknown !== undefined) refuseUnknown(exchange, unknown);
     return true;

@@ -3,6 +3,7 @@
  * ("Length-Prefixed-Message" in gRPC's PROTOCOL-HTTP2.md, "Enveloped-Message" in Connect's protocol).
  */
 
+import { byteLength } from "../exchange.ts";
 import { isCompressed } from "./compression.ts";
 import { cutOff, malformedMessage, tooLarge, transportError } from "./errors.ts";
 
@@ -50,17 +51,22 @@ export function openEnvelope(
   return { data, compressed };
 }
 
-/** Enveloped messages behind each other. */
-export function envelopes(...messages: readonly (readonly [flags: number, data: Uint8Array])[]): Buffer {
+/** Enveloped messages behind each other; text goes out as UTF-8. */
+export function envelopes(
+  ...messages: readonly (readonly [flags: number, data: Uint8Array | string])[]
+): Buffer {
   let length = 0;
-  for (const [, data] of messages) length += ENVELOPE_HEADER_BYTES + data.length;
+  for (const [, data] of messages) length += ENVELOPE_HEADER_BYTES + byteLength(data);
   const bytes = Buffer.allocUnsafe(length);
   let at = 0;
   for (const [flags, data] of messages) {
+    const size = byteLength(data);
     bytes.writeUInt8(flags, at);
-    bytes.writeUInt32BE(data.length, at + 1);
-    bytes.set(data, at + ENVELOPE_HEADER_BYTES);
-    at += ENVELOPE_HEADER_BYTES + data.length;
+    bytes.writeUInt32BE(size, at + 1);
+    at += ENVELOPE_HEADER_BYTES;
+    if (typeof data === "string") bytes.write(data, at);
+    else bytes.set(data, at);
+    at += size;
   }
   return bytes;
 }

@@ -187,14 +187,18 @@ export function serveStream(
  * The interceptor that stands around every method with a stream: lends the library the messages that are received beside it,
  * keeps the call within its signals, and lets no error out untranslated.
  *
- * @param stopping aborted when the node stops: streams then end.
+ * @param stopping aborted when the node stops: streams one way then end.
  */
 function callInterceptor(stopping: AbortSignal, log: Logger): Interceptor {
   return (next) => async (request) => {
     const call = request.contextValues.get(callKey);
     if (call === undefined || !request.stream) throw new Error("not a call of the long road");
     try {
-      const signal = AbortSignal.any([request.signal, stopping]);
+      // A method with streams both ways decides itself what it still takes and answers when the node stops.
+      const signal =
+        request.method.methodKind === "bidi_streaming"
+          ? request.signal
+          : AbortSignal.any([request.signal, stopping]);
       const message = call.messages?.(signal) ?? once(received(call));
       const response = await until(signal, next({ ...request, signal, message }));
       if (!response.stream) return response;

@@ -14,9 +14,10 @@ import {
   toBinary,
   toJsonString,
 } from "@bufbuild/protobuf";
-import { fromUtf8, utf8 } from "../../crypto/bytes.ts";
+import { fromUtf8 } from "../../crypto/bytes.ts";
 import { fieldError } from "../../services/errors.ts";
 import { malformedMessage } from "./errors.ts";
+import { jsonText } from "./json-text.ts";
 
 /**
  * The message in its bytes.
@@ -33,16 +34,18 @@ export function decodeMessage(
   return json ? decodeJson(schema, bytes, registry) : decodeBinary(schema, bytes);
 }
 
-/** The bytes of a message, which may be given by its fields alone. */
+/** A message as bytes, or as text where it is JSON. It may be given by its fields alone. */
 export function encodeMessage(
   schema: DescMessage,
   message: MessageInitShape<DescMessage>,
   json: boolean,
   registry: Registry | undefined,
-): Uint8Array {
+): Uint8Array | string {
   const whole = create(schema, message);
   if (!json) return toBinary(schema, whole);
-  return utf8(toJsonString(schema, whole, registry && { registry }));
+  return Buffer.from(
+    registry === undefined ? jsonText(schema, whole) : toJsonString(schema, whole, { registry }),
+  );
 }
 
 // What the decoders say can quote the message, so their words stay here. They throw nothing but what is wrong with bytes.

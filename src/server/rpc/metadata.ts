@@ -4,6 +4,8 @@
  */
 
 import type { HeaderList } from "../exchange.ts";
+import { GZIP } from "./compression.ts";
+import type { WireFormat } from "./wire-format.ts";
 
 const RESERVED: ReadonlySet<string> = new Set([
   "accept-encoding",
@@ -32,6 +34,18 @@ const RESERVED: ReadonlySet<string> = new Set([
   "user-agent",
 ]);
 
+const NONE: HeaderList = [];
+
+/** Headers of an answer with a message: its type, how it is compressed, what the method set. */
+export function answerHeaders(
+  { headers, encodingHeader }: WireFormat,
+  compressed: boolean,
+  set: Headers | undefined,
+): HeaderList {
+  if (!compressed && set === undefined) return headers;
+  return [...headers, ...(compressed ? [encodingHeader, GZIP] : NONE), ...metadataList(set)];
+}
+
 /**
  * Names and values in turn, as they may go out. Repeated headers are one, their values joined with ", ".
  *
@@ -46,5 +60,3 @@ export function metadataList(headers: Headers | undefined, prefix = "", allowed?
   });
   return list;
 }
-
-const NONE: HeaderList = [];

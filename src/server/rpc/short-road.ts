@@ -8,17 +8,11 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { Caller } from "../../services/context.ts";
 import type { EncodedAnswer } from "../../services/encoded-answer.ts";
 import { fieldError, serviceError } from "../../services/errors.ts";
-import type { Answer, Exchange, HeaderList } from "../exchange.ts";
-import { type BodyLimits, collectBody, type HeldMemory } from "../request-body.ts";
+import { type Answer, byteLength, type Exchange, type HeaderList } from "../exchange.ts";
+import { type BodySink, collectBody, type HeldMemory } from "../request-body.ts";
 import { cacheHeaders, entityTags, isUnchanged, NOT_STORED } from "./caching.ts";
 import { type Call, logCall, newRequestId } from "./call.ts";
-import {
-  acceptsGzip,
-  compress,
-  decompress,
-  isWorthCompressing,
-  requireKnownEncoding,
-} from "./compression.ts";
+import { acceptsGzip, compressAnswer, decompress, requireKnownEncoding } from "./compression.ts";
 import { openQuery, requireVersion } from "./connect/request.ts";
 import { streamRefusal } from "./connect/stream-refusal.ts";
 import { deadlineOf } from "./deadline.ts";
@@ -30,6 +24,7 @@ import type { UnaryMethod } from "./methods.ts";
 import { maxMessageBytes, NOBODY, type RoadOptions } from "./options.ts";
 import { headerOf } from "./request-header.ts";
 import {
+  type AnswerMessage,
   type AnswerMetadata,
   type PackedMessage,
   type UnaryProtocol,
@@ -71,8 +66,16 @@ export function refuseUnknownMethod(
   new UnaryCall(options, exchange, name, format).refuseUnknown();
 }
 
+/** A body that is waited for. */
+interface Receiving {
+  readonly encoding: string | undefined;
+  readonly maxBytes: number;
+  readonly resolve: (message: PackedMessage) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
 /** A unary call from its first header to its end. It ends once, whatever comes first: answer, failure, deadline, caller gone. */
-class UnaryCall implements Call {
+class UnaryCall implements Call, BodySink {
   readonly #options: ShortRoadOptions;
   readonly #exchange: Exchange;
   readonly #name: string;
@@ -83,6 +86,7 @@ class UnaryCall implements Call {
   #context: CallContext | undefined;
   #memory: HeldMemory | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #receiving: Receiving | undefined;
   #stopReading: (() => void) | undefined;
   #over = false;
   #isGet = false;
@@ -109,6 +113,7 @@ class UnaryCall implements Call {
   /** Never rejects. */
   async serve(method: UnaryMethod, query: URLSearchParams | undefined): Promise<void> {
     const { stopping, identify, registry } = this.#options;
+    const { json } = this.#format;
     this.#isGet = query !== undefined;
     try {
       if (stopping.aborted) throw shuttingDown();
@@ -116,29 +121,32 @@ class UnaryCall implements Call {
       if (this.#format.protocol === "connect") {
         requireVersion(headerOf(this.#exchange.headers, "connect-protocol-version"), query);
       }
-      const caller = identify === undefined ? NOBODY : await identify(this.#exchange);
+      const identified = identify === undefined ? NOBODY : identify(this.#exchange);
+      const caller = identified instanceof Promise ? await identified : identified;
       this.caller = caller;
       if (this.#over) return;
 
       const maxBytes = maxMessageBytes(this.#options, caller, method);
-      const packed = query === undefined ? await this.#receive(maxBytes) : openQuery(query, maxBytes);
-      if (query !== undefined) this.bytesIn = packed.data.length;
-      const bytes = packed.compressed ? await decompress(packed.data, maxBytes) : packed.data;
+      const sent = query === undefined ? await this.#receive(maxBytes) : openQuery(query, maxBytes);
+      if (query !== undefined) this.bytesIn = sent.data.length;
+      const bytes = sent.compressed ? await decompress(sent.data, maxBytes) : sent.data;
       if (this.#over) return;
-      const request = decodeMessage(method.desc.input, bytes, this.#format.json, registry);
+      const request = decodeMessage(method.desc.input, bytes, json, registry);
 
       const context = new CallContext(this.#exchange, method.desc, this.#format, caller, deadline);
       this.#context = context;
       if (method.encoded !== undefined) {
         const encoded = await method.encoded(request, context);
-        if (!this.#over) await this.#answerInBytes(method, encoded, context);
+        const gzip = this.#mayCompress(method) ? await encoded.gzip(json ? "json" : "proto") : undefined;
+        this.#finish(this.#inBytes(encoded, gzip, context));
         return;
       }
       const message = await method.implementation(request, context);
       if (this.#over) return;
-      const data = encodeMessage(method.desc.output, message, this.#format.json, registry);
-      const gzip = this.#mayCompress(method) && isWorthCompressing(data) ? await compress(data) : undefined;
-      this.#finish(this.#dress(data, gzip, context, this.#isGet ? NOT_STORED : []));
+      const data = encodeMessage(method.desc.output, message, json, registry);
+      const gzip = this.#mayCompress(method) ? await compressAnswer(data) : undefined;
+      const answer = this.#protocol.answer(this.#format, packed(data, gzip, false), context);
+      this.#finish(this.#isGet ? withHeaders(answer, NOT_STORED) : answer);
     } catch (thrown) {
       this.#fail(thrown);
     }
@@ -168,60 +176,52 @@ class UnaryCall implements Call {
     const { encodingHeader, acceptEncodingHeader, enveloped } = this.#format;
     const encoding = headerOf(headers, encodingHeader);
     requireKnownEncoding(encoding, acceptEncodingHeader);
-    const limits: BodyLimits = {
-      declaredLength: headers["content-length"],
-      maxBytes: maxBytes + (enveloped ? ENVELOPE_HEADER_BYTES : 0),
-      tooLarge: () => tooLarge(maxBytes),
-      memory: () => {
-        this.#memory ??= this.#options.bodies.open();
-        return this.#memory;
-      },
-    };
+    const maxBodyBytes = maxBytes + (enveloped ? ENVELOPE_HEADER_BYTES : 0);
     return new Promise((resolve, reject) => {
-      this.#stopReading = collectBody(body, limits, (error, bytes) => {
-        this.#stopReading = undefined;
-        this.bytesIn = bytes.length;
-        if (error !== undefined) return reject(error);
-        try {
-          resolve(this.#protocol.openBody(bytes, encoding, maxBytes));
-        } catch (thrown) {
-          reject(thrown);
-        }
-      });
+      this.#receiving = { encoding, maxBytes, resolve, reject };
+      this.#stopReading = collectBody(body, headers["content-length"], maxBodyBytes, this);
     });
   }
 
-  async #answerInBytes(method: UnaryMethod, encoded: EncodedAnswer, context: CallContext): Promise<void> {
+  holdBody(bytes: number): boolean {
+    this.#memory ??= this.#options.bodies.open();
+    return this.#memory.hold(bytes);
+  }
+
+  takeBody(body: Buffer): void {
+    const receiving = this.#receiving;
+    if (receiving === undefined) return;
+    this.bytesIn = body.length;
+    try {
+      receiving.resolve(this.#protocol.openBody(body, receiving.encoding, receiving.maxBytes));
+    } catch (error) {
+      receiving.reject(error);
+    }
+  }
+
+  refuseBody(): void {
+    this.#receiving?.reject(tooLarge(this.#receiving.maxBytes));
+  }
+
+  failBody(error: ConnectError): void {
+    this.#receiving?.reject(error);
+  }
+
+  /** The answer with bytes as they stand, or with what caches need to know that they have them. */
+  #inBytes(encoded: EncodedAnswer, gzip: Uint8Array | undefined, context: CallContext): Answer {
     const encoding = this.#format.json ? "json" : "proto";
-    const gzip = this.#mayCompress(method) ? await encoded.gzip(encoding) : undefined;
-    if (!this.#isGet) {
-      this.#finish(this.#dress(encoded.bytes(encoding), gzip, context, [], true));
-      return;
-    }
+    const message = packed(encoded.bytes(encoding), gzip, true);
+    if (!this.#isGet) return this.#protocol.answer(this.#format, message, context);
     const caching = cacheHeaders(encoded, encoding, gzip !== undefined);
-    if (isUnchanged(this.#exchange.headers["if-none-match"], entityTags(encoded, encoding))) {
-      this.#finish({ status: 304, headers: caching });
-    } else {
-      this.#finish(this.#dress(encoded.bytes(encoding), gzip, context, caching, true));
-    }
+    const tags = entityTags(encoded, encoding);
+    if (isUnchanged(this.#exchange.headers["if-none-match"], tags)) return { status: 304, headers: caching };
+    return withHeaders(this.#protocol.answer(this.#format, message, context), caching);
   }
 
   #mayCompress({ desc }: UnaryMethod): boolean {
     const { secretServices = NO_SERVICES } = this.#options;
     const accepted = headerOf(this.#exchange.headers, this.#format.acceptEncodingHeader);
     return acceptsGzip(accepted) && !secretServices.has(desc.parent.typeName);
-  }
-
-  #dress(
-    data: Uint8Array,
-    gzip: Uint8Array | undefined,
-    metadata: AnswerMetadata,
-    more: HeaderList,
-    kept = false,
-  ): Answer {
-    const message = { data: gzip ?? data, compressed: gzip !== undefined, kept };
-    const answer = this.#protocol.answer(this.#format, message, metadata);
-    return more.length === 0 ? answer : { ...answer, headers: [...answer.headers, ...more] };
   }
 
   /** Ends the call with a failure. What comes after its end only the log may want to know. */
@@ -242,13 +242,13 @@ class UnaryCall implements Call {
     const refusal = this.#protocol.refusal(this.#format, error, this.#context ?? NOTHING_SET);
     // Connect tells a path that is not there from a method that is not implemented by the status of HTTP.
     if (this.#isUnknown && this.#format.protocol === "connect") return { ...refusal, status: 404 };
-    return this.#isGet ? { ...refusal, headers: [...refusal.headers, ...NOT_STORED] } : refusal;
+    return this.#isGet ? withHeaders(refusal, NOT_STORED) : refusal;
   }
 
   #finish(answer: Answer): void {
     if (this.#over) return;
     this.#end();
-    this.bytesOut = answer.body?.length ?? 0;
+    this.bytesOut = byteLength(answer.body);
     try {
       this.#exchange.respond(answer);
     } catch (error) {
@@ -280,6 +280,14 @@ class UnaryCall implements Call {
   expire(): void {
     this.#fail(timedOut());
   }
+}
+
+function packed(data: Uint8Array | string, gzip: Uint8Array | undefined, kept: boolean): AnswerMessage {
+  return { data: gzip ?? data, compressed: gzip !== undefined, kept };
+}
+
+function withHeaders(answer: Answer, headers: HeaderList): Answer {
+  return { ...answer, headers: [...answer.headers, ...headers] };
 }
 
 function timedOut(): ConnectError {

@@ -10,13 +10,20 @@ import { grpc } from "./grpc/index.ts";
 import { grpcWeb } from "./grpc-web/index.ts";
 import type { WireFormat } from "./wire-format.ts";
 
-/** A message's bytes, as they came or go out. */
+/** A message's bytes as they came. */
 export interface PackedMessage {
   readonly data: Uint8Array;
   /** True if they are compressed with gzip. */
   readonly compressed: boolean;
+}
+
+/** A message as it goes out: bytes, or the text of its JSON. */
+export interface AnswerMessage {
+  readonly data: Uint8Array | string;
+  /** True if the bytes are compressed with gzip. */
+  readonly compressed: boolean;
   /** True if the same bytes go out again and again. */
-  readonly kept?: boolean;
+  readonly kept: boolean;
 }
 
 /** What a method set beside its answer. */
@@ -35,7 +42,7 @@ export interface UnaryProtocol {
    */
   readonly openBody: (body: Buffer, encoding: string | undefined, maxBytes: number) => PackedMessage;
   /** The answer with a message. */
-  readonly answer: (format: WireFormat, message: PackedMessage, metadata: AnswerMetadata) => Answer;
+  readonly answer: (format: WireFormat, message: AnswerMessage, metadata: AnswerMetadata) => Answer;
   /** The answer without one. */
   readonly refusal: (format: WireFormat, error: ConnectError, metadata: AnswerMetadata) => Answer;
 }

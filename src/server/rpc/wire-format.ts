@@ -4,6 +4,8 @@
  * unary and for streaming methods (https://connectrpc.com/docs/protocol), each as protobuf or as JSON.
  */
 
+import type { HeaderList } from "../exchange.ts";
+
 /** How messages are dressed, and where their properties stand. */
 export interface WireFormat {
   readonly protocol: "grpc" | "grpc-web" | "connect" | "connect-stream";
@@ -12,6 +14,8 @@ export interface WireFormat {
   readonly enveloped: boolean;
   /** The content type of answers, without parameters. */
   readonly contentType: string;
+  /** The same as a header. */
+  readonly headers: HeaderList;
   /** Names of the headers that say how a message is compressed, what the other side understands, how long it waits. */
   readonly encodingHeader: string;
   readonly acceptEncodingHeader: string;
@@ -57,7 +61,13 @@ const FORMATS: ReadonlyMap<string, WireFormat> = new Map(
     ] as const
   ).map(([contentType, protocol, json, answerType = contentType]) => [
     contentType,
-    { protocol, json, contentType: answerType, ...PROTOCOLS[protocol] },
+    {
+      protocol,
+      json,
+      contentType: answerType,
+      headers: ["content-type", answerType],
+      ...PROTOCOLS[protocol],
+    },
   ]),
 );
 

@@ -1,26 +1,20 @@
 /** Connect: an answer with its message, which is the body itself. */
 
 import type { Answer } from "../../exchange.ts";
-import { GZIP } from "../compression.ts";
-import { metadataList } from "../metadata.ts";
-import type { AnswerMetadata, PackedMessage } from "../unary-protocol.ts";
+import { answerHeaders } from "../metadata.ts";
+import type { AnswerMessage, AnswerMetadata } from "../unary-protocol.ts";
 import type { WireFormat } from "../wire-format.ts";
 import { trailingHeaders } from "./trailers.ts";
 
 export function answer(
-  { contentType }: WireFormat,
-  { data, compressed }: PackedMessage,
+  format: WireFormat,
+  { data, compressed }: AnswerMessage,
   { header, trailer }: AnswerMetadata,
 ): Answer {
+  const headers = answerHeaders(format, compressed, header);
   return {
     status: 200,
-    headers: [
-      "content-type",
-      contentType,
-      ...(compressed ? ["content-encoding", GZIP] : []),
-      ...metadataList(header),
-      ...trailingHeaders(trailer),
-    ],
+    headers: trailer === undefined ? headers : [...headers, ...trailingHeaders(trailer)],
     body: data,
   };
 }

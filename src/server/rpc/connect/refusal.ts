@@ -1,7 +1,7 @@
 /** Connect: the end of a call that failed, as JSON with a status of HTTP ("Error" and "Error codes" in Connect's protocol). */
 
 import type { ConnectError } from "@connectrpc/connect";
-import { codeToHttpStatus, errorToJsonBytes } from "@connectrpc/connect/protocol-connect";
+import { codeToHttpStatus, errorToJson } from "@connectrpc/connect/protocol-connect";
 import type { Answer } from "../../exchange.ts";
 import { metadataList } from "../metadata.ts";
 import type { AnswerMetadata } from "../unary-protocol.ts";
@@ -22,6 +22,6 @@ export function refusal(
       ...metadataList(error.metadata, "", acceptEncodingHeader),
       ...trailingHeaders(trailer),
     ],
-    body: errorToJsonBytes(error, undefined),
+    body: JSON.stringify(errorToJson(error, undefined)),
   };
 }

@@ -2,14 +2,13 @@
 
 import type { ConnectError } from "@connectrpc/connect";
 import { errorToJson } from "@connectrpc/connect/protocol-connect";
-import { utf8 } from "../../../crypto/bytes.ts";
 import type { Answer } from "../../exchange.ts";
 import { envelopes } from "../envelope.ts";
 import type { WireFormat } from "../wire-format.ts";
 
 const END_STREAM_FLAG = 2;
 
-export function streamRefusal({ contentType }: WireFormat, error: ConnectError): Answer {
-  const end = utf8(JSON.stringify({ error: errorToJson(error, undefined) }));
-  return { status: 200, headers: ["content-type", contentType], body: envelopes([END_STREAM_FLAG, end]) };
+export function streamRefusal({ headers }: WireFormat, error: ConnectError): Answer {
+  const end = JSON.stringify({ error: errorToJson(error, undefined) });
+  return { status: 200, headers, body: envelopes([END_STREAM_FLAG, end]) };
 }

@@ -4,20 +4,20 @@ import type { ConnectError } from "@connectrpc/connect";
 import type { Answer } from "../../exchange.ts";
 import { envelopes } from "../envelope.ts";
 import { errorTrailers } from "../grpc/trailers.ts";
-import { metadataList } from "../metadata.ts";
+import { answerHeaders } from "../metadata.ts";
 import type { AnswerMetadata } from "../unary-protocol.ts";
 import type { WireFormat } from "../wire-format.ts";
 import { TRAILERS_FLAG, trailersFrame } from "./trailers.ts";
 
 export function refusal(
-  { contentType, acceptEncodingHeader }: WireFormat,
+  format: WireFormat,
   error: ConnectError,
   { header, trailer }: AnswerMetadata,
 ): Answer {
-  const trailers = errorTrailers(error, trailer, acceptEncodingHeader);
+  const trailers = errorTrailers(error, trailer, format.acceptEncodingHeader);
   return {
     status: 200,
-    headers: ["content-type", contentType, ...metadataList(header)],
+    headers: answerHeaders(format, false, header),
     body: envelopes([TRAILERS_FLAG, trailersFrame(trailers)]),
   };
 }

@@ -12,13 +12,13 @@ import { errorTrailers, toRecord } from "./trailers.ts";
  * trailers by standing in front of an empty body.
  */
 export function refusal(
-  { contentType, acceptEncodingHeader }: WireFormat,
+  format: WireFormat,
   error: ConnectError,
   { header, trailer }: AnswerMetadata,
 ): Answer {
-  const trailers = errorTrailers(error, trailer, acceptEncodingHeader);
+  const trailers = errorTrailers(error, trailer, format.acceptEncodingHeader);
   const leading = metadataList(header);
-  const headers = ["content-type", contentType, ...leading];
+  const headers = [...format.headers, ...leading];
   if (leading.length === 0) return { status: 200, headers: [...headers, ...trailers] };
   return { status: 200, headers, trailers: toRecord(trailers) };
 }
