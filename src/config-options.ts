@@ -171,6 +171,14 @@ export const OPTIONS = {
   "delivery-burst": count("shares taken at once from one of these", 4_096, MAX_RATE),
   "recipient-deliveries-per-second": count("shares taken per second for one recipient", 200, MAX_RATE),
   "recipient-delivery-burst": count("shares taken at once for one recipient", 2_048, MAX_RATE),
+  "max-hosted-domains": number(0, "domains that are hosted for their owners; 0 for none", 100, 10_000),
+  "max-domains-per-account": count("hosted domains that one account administers", 10, 10_000),
+  "max-domain-accounts": count("accounts of one hosted domain", 1_000, MAX_RATE),
+  "max-domain-bytes": count(
+    "stored bytes of all accounts of one hosted domain",
+    10 * 1024 * MIB,
+    Number.MAX_SAFE_INTEGER,
+  ),
   "allow-network": many("CIDR", parseCidr, {
     help: "network beside the public ones in which other nodes may lie",
     example: "10.1.0.0/16",
@@ -233,8 +241,12 @@ function toggle(help: string) {
 }
 
 function count(help: string, fallback: number, highest: number) {
+  return number(1, help, fallback, highest);
+}
+
+function number(lowest: number, help: string, fallback: number, highest: number) {
   const words = { help, example: String(fallback), fallback: String(fallback) };
-  return { ...one("N", wholeNumber(1, highest), words), default: fallback };
+  return { ...one("N", wholeNumber(lowest, highest), words), default: fallback };
 }
 
 function difficulty(help: string) {

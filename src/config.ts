@@ -19,7 +19,7 @@ import {
 import { parseApiUrl } from "./protocol/api-url.ts";
 import { ProtocolError } from "./protocol/errors.ts";
 import { type CidrRange, isLoopback } from "./protocol/ip-policy.ts";
-import type { NodeLimits } from "./services/context.ts";
+import type { HostingLimits, NodeLimits } from "./services/context.ts";
 
 export type { HostAndPort, LogFormat, LogLevel } from "./config-options.ts";
 
@@ -44,6 +44,7 @@ export interface NodeConfig {
   readonly creationDifficulty: number;
   readonly firstContactDifficulty: number;
   readonly limits: NodeLimits;
+  readonly hosting: HostingLimits;
   /** Networks beside the public ones that peers may lie in. */
   readonly allowedNetworks: readonly CidrRange[];
   /** Where domains lie under development. */
@@ -156,6 +157,13 @@ export function loadConfig(sources: ConfigSources): NodeConfig {
       recipientDeliveriesPerSecond: value("recipient-deliveries-per-second"),
       recipientDeliveryBurst: value("recipient-delivery-burst"),
     },
+    hosting: {
+      maxDomains: value("max-hosted-domains"),
+      maxPerAdministrator: value("max-domains-per-account"),
+      maxAccounts: value("max-domain-accounts"),
+      maxStoredBytes: value("max-domain-bytes"),
+      maxInvitations: MAX_INVITATIONS,
+    },
     allowedNetworks: all("allow-network"),
     resolve: new Map(all("resolve")),
     development,
@@ -197,6 +205,9 @@ export function readConfigFile(path: string): { options: RawOptions; warnings: r
       : [];
   return { options, warnings };
 }
+
+/** Invitations of one domain that may wait to be used. */
+const MAX_INVITATIONS = 1_000;
 
 type OptionWithDefault = {
   [Name in OptionName]: (typeof OPTIONS)[Name] extends { readonly default: unknown } ? Name : never;

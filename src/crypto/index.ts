@@ -7,6 +7,7 @@ export * from "./account-key.ts";
 export type { ByteReader, ByteSource } from "./byte-source.ts";
 export * from "./bytes.ts";
 export * from "./challenge.ts";
+export { buildClaimNonce, type ClaimNonceTerms, isClaimNonce } from "./claim-nonce.ts";
 export * from "./composite.ts";
 export * from "./content.ts";
 export * from "./contexts.ts";

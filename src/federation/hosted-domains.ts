@@ -21,6 +21,15 @@ export interface HostedDomains {
   service(domain: string): DomainService | undefined;
 }
 
+/**
+ * Whether this node speaks for a domain. For a suspended one it does not: its owner may have moved it to another host, which
+ * is then asked as that of any other domain is.
+ */
+export function isServed(domains: HostedDomains, domain: string): boolean {
+  const service = domains.service(domain);
+  return service !== undefined && service !== "suspended";
+}
+
 /** Domains that are a node's own, and no others. */
 export function ownDomains(domains: Iterable<string>): HostedDomains {
   const own = new Set(domains);

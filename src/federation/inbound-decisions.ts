@@ -35,6 +35,9 @@ const FAILED_SIGNATURE_POINTS = 50;
 /** What asking for an address that does not exist costs: as much as makes it no faster than looking addresses up. */
 const UNKNOWN_RECIPIENT_POINTS = 20;
 
+/** Nobody knows when a suspension will be lifted. */
+const SUSPENDED_RETRY_MS = 60 * 60 * 1_000;
+
 /** A delivery that only its signature and the store can still refuse. */
 interface Verifiable {
   readonly delivery: Delivery;
@@ -103,6 +106,9 @@ export function createDecisions(
       return unknownRecipient(shareId);
     }
     if (facts.isKnown) return duplicate(shareId);
+    if (facts.suspended) {
+      return retryLater(shareId, "the recipient's account is suspended for now", SUSPENDED_RETRY_MS);
+    }
     if (!facts.sealedTo || !countsForNewEnvelopes(facts.sealedTo, envelope.createdAt, clock())) {
       return keyRetired(shareId, "sealed to");
     }

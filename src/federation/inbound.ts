@@ -15,6 +15,7 @@ import { type ParsedEnvelope, parseEnvelope } from "../protocol/envelope.ts";
 import { ProtocolError } from "../protocol/errors.ts";
 import type { Stores } from "../storage/stores.ts";
 import { createFairGroups } from "./fair-groups.ts";
+import type { HostedDomains } from "./hosted-domains.ts";
 import { createDecisions } from "./inbound-decisions.ts";
 import { type Carrier, type Delivery, domainOf } from "./inbound-delivery.ts";
 import { NO_SHARE_ID, rejected, retryLater } from "./inbound-results.ts";
@@ -61,8 +62,8 @@ export interface InboundOptions {
   readonly log: Logger;
   readonly stores: { readonly received: Pick<Stores["received"], "deliveryFacts" | "accept"> };
   readonly senderKeys: SenderKeyDirectory;
-  /** Canonical domains whose accounts live here. */
-  readonly domains: ReadonlySet<string>;
+  /** Domains whose accounts live here. */
+  readonly domains: HostedDomains;
   /** Difficulty of a first contact's stamp. */
   readonly firstContactDifficulty: number;
   readonly maxEnvelopeBytes: number;
@@ -79,6 +80,8 @@ export interface InboundOptions {
 /** A few seconds of work for two cores. */
 const DEFAULT_ROOM: Size = { envelopes: 8_192, bytes: 64 * 1024 * 1024 };
 const NO_ROOM_RETRY_MS = 1_000;
+/** Within this time a suspended domain is checked again. */
+const SUSPENDED_RETRY_MS = 60 * 60 * 1_000;
 /** Large enough that a group's statements and its commit cost little per envelope, small enough to be done in 60 ms. */
 const GROUP_ENVELOPES = 128;
 /** One is looked up, one verified, one committed. */
@@ -111,12 +114,23 @@ export function createInbound(options: InboundOptions): Inbound {
       );
       if (outcomes.length % READ_AT_ONCE === 0) await yieldTurn();
     }
-    for (const outcome of outcomes) {
-      if (isResult(outcome)) continue;
-      const domain = domainOf(outcome.recipient);
-      if (!options.domains.has(domain)) throw new InboundError(`${domain} is not hosted here`);
+    return outcomes.map((outcome) => (isResult(outcome) ? outcome : admitted(outcome)));
+  }
+
+  /** The envelope, if its recipient's domain takes any. @throws InboundError */
+  function admitted(envelope: ParsedEnvelope): ParsedEnvelope | DeliveryResult {
+    const { recipient, shareId } = envelope;
+    const domain = domainOf(recipient);
+    switch (options.domains.service(domain)) {
+      case undefined:
+        throw new InboundError(`${domain} is not hosted here`);
+      case "suspended":
+        return retryLater(shareId, `${domain} is suspended here for now`, SUSPENDED_RETRY_MS);
+      case "full":
+        return rejected(shareId, RejectionReason.QUOTA, "the storage of the recipient's domain is used up");
+      default:
+        return envelope;
     }
-    return outcomes;
   }
 
   async function decide(

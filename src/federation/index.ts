@@ -20,6 +20,7 @@ import { createDocumentFetcher } from "./document-fetcher.ts";
 import { createDomainChecks } from "./domain-check.ts";
 import type { DomainSources } from "./domain-evidence.ts";
 import { PeerError } from "./errors.ts";
+import { type HostedDomains, isServed } from "./hosted-domains.ts";
 import { createInbound, type DeliveryBudget, type Inbound } from "./inbound.ts";
 import { createOutboxWorker, type OutboxWorker } from "./outbox-worker.ts";
 import { createPeerConnections, DEFAULT_PEER_CONNECTION_LIMITS } from "./peer-connections.ts";
@@ -34,8 +35,8 @@ export interface FederationOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly stores: Stores;
-  /** Canonical domains whose accounts live here. */
-  readonly domains: ReadonlySet<string>;
+  /** Domains whose accounts live here. */
+  readonly domains: HostedDomains;
   readonly firstContactDifficulty: number;
   readonly maxEnvelopeBytes: number;
   readonly maxAccountBytes: number;
@@ -116,7 +117,9 @@ export function createFederation(options: FederationOptions): Federation {
   const peers = createPeers({ resolver, dialer, connections });
 
   const fetchKeySet: FetchKeySet = (domain, request, call) =>
-    domains.has(domain) ? readOwnKeySet(stores, domain, request) : peers.getKeySet(domain, request, call);
+    isServed(domains, domain)
+      ? readOwnKeySet(stores, domain, request)
+      : peers.getKeySet(domain, request, call);
   const inbound = createInbound({
     clock,
     log,
@@ -143,7 +146,8 @@ export function createFederation(options: FederationOptions): Federation {
     clock,
     log,
     outbox: stores.outbox,
-    openRoute: async (domain, signal) => (domains.has(domain) ? ownRoute : openPeerRoute(domain, signal)),
+    openRoute: async (domain, signal) =>
+      isServed(domains, domain) ? ownRoute : openPeerRoute(domain, signal),
   });
   return {
     resolver,

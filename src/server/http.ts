@@ -23,12 +23,10 @@ export interface HttpHandlerOptions {
   readonly rpc: RpcDispatcher;
   /** What else answers requests, by path. */
   readonly routes: ReadonlyMap<string, Route>;
-  /** The discovery document of every hosted domain. */
-  readonly discoveryDocument: string;
-  /** Canonical domains that are hosted. */
-  readonly domains: ReadonlySet<string>;
-  /** Under development a request to the listener itself is taken as one to its first domain. */
-  readonly development: boolean;
+  /** The discovery document of a canonical domain; undefined for one that is not served here. */
+  readonly discoveryDocument: (domain: string) => string | undefined;
+  /** Under development, the domain as a request to which one to the listener itself is taken. */
+  readonly developmentDomain: string | undefined;
   /** Resolves if the database answers. */
   readonly checkDatabase: () => Promise<void>;
   readonly stopping: AbortSignal;
@@ -44,7 +42,6 @@ const READ_METHODS = ["GET", "HEAD"];
 /** Makes the handler of all requests. */
 export function createHttpHandler(options: HttpHandlerOptions): (exchange: Exchange) => void {
   const { log } = options;
-  const etag = `"${toHex(primitives().blake3.hash(utf8(options.discoveryDocument), 16))}"`;
   const standing: HeaderList = [
     "x-content-type-options",
     "nosniff",
@@ -83,26 +80,28 @@ export function createHttpHandler(options: HttpHandlerOptions): (exchange: Excha
       respondMethodNotAllowed(response, [...READ_METHODS, "OPTIONS"]);
       return;
     }
-    if (!isHosted(request)) {
+    const document = options.discoveryDocument(hostOf(request));
+    if (document === undefined) {
       const message = "this node does not host the domain in the Host header";
       respondError(response, 404, "DOMAIN_NOT_HOSTED", message);
       return;
     }
+    const etag = `"${toHex(primitives().blake3.hash(utf8(document), 16))}"`;
     const headers = {
       "Content-Type": "application/json",
       "Cache-Control": `max-age=${DISCOVERY_MAX_AGE_SECONDS}`,
       ETag: etag,
     };
     if (isUnchanged(request.headers["if-none-match"], [etag])) respondText(response, 304, "", headers);
-    else respondText(response, 200, options.discoveryDocument, headers);
+    else respondText(response, 200, document, headers);
   }
 
-  function isHosted(request: Request): boolean {
+  /** The domain that a request is to. */
+  function hostOf(request: Request): string {
     const { host, port } = authorityOf(request);
-    if (options.domains.has(host)) return true;
-    return (
-      options.development && port === request.socket.localPort && (host === "localhost" || isLoopback(host))
-    );
+    const { developmentDomain } = options;
+    const isListener = port === request.socket.localPort && (host === "localhost" || isLoopback(host));
+    return developmentDomain !== undefined && isListener ? developmentDomain : host;
   }
 
   async function answerHealth(request: Request, response: Response): Promise<void> {

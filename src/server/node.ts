@@ -10,19 +10,24 @@ import { type Clock, systemClock } from "../clock.ts";
 import { ConfigError, type HostAndPort, type NodeConfig } from "../config.ts";
 import { cryptoReport } from "../crypto/select.ts";
 import type { AddressLookup } from "../federation/connection-policy.ts";
+import { gatherPublished } from "../federation/domain-evidence.ts";
 import type { DeliveryBudget } from "../federation/inbound.ts";
 import { createFederation } from "../federation/index.ts";
 import { type Hints, joinHints, noHints, unheardHints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import { parseApiUrl } from "../protocol/api-url.ts";
 import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
+import { DOMAIN_PROOFS_PER_SECOND } from "../protocol/limits.ts";
 import type { Budget, NodeLimits, ServiceContext } from "../services/context.ts";
+import { createDomainRound } from "../services/domain-schedule.ts";
 import { serviceError } from "../services/errors.ts";
 import { createAccountEvents } from "../services/events.ts";
 import { createFamiliarPrefixes } from "../services/familiar-prefixes.ts";
 import { hashData, spendHash } from "../services/hashing.ts";
+import { openNodeDomains } from "../services/hosted-domains.ts";
 import { registerServices } from "../services/index.ts";
 import { createKeySetAnswers } from "../services/key-set-answers.ts";
+import { createNodeKeys, ensureNodeKey } from "../services/node-keys.ts";
 import { openStorage, type Storage } from "../storage/open.ts";
 import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
@@ -78,7 +83,10 @@ type BudgetName = Budget | DeliveryBudget;
 /** How long a stop waits for deliveries to peers that do not answer. What is cut off is delivered after the next start. */
 const OUTBOX_GRACE_MS = 3_000;
 const MAINTENANCE_MS = 600_000;
+const DOMAIN_ROUND_MS = 60_000;
 const MAINTENANCE_BATCH = 1_000;
+/** Look-ups for claims and checks that one account may cause. */
+const DOMAIN_CHECKS_PER_MINUTE = 10;
 const WATCH_POLL_MS = 2_000;
 const WATCH_KEEP_ALIVE_MS = 30_000;
 /** Memory for large bodies of all requests together, in messages of the largest size: 256 MiB by default. */
@@ -100,9 +108,17 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   parts.defer(() => storage.close());
 
   const stopping = new AbortController();
-  const domains: ReadonlySet<string> = new Set(config.domains);
   const hints = joinHints(overrides.hints ?? noHints(), await openHints(config, log));
   parts.defer(() => hints.close());
+  await ensureNodeKey(storage.nodeKeys, clock());
+  const domains = await openNodeDomains({
+    own: config.domains,
+    domains: storage.domains,
+    hints,
+    log,
+    maxStoredBytes: config.hosting.maxStoredBytes,
+  });
+  parts.defer(() => domains.close());
   const events = createAccountEvents(hints);
   const budgets = createBudgets<BudgetName>(budgetRates(config.limits), clock);
 
@@ -127,6 +143,21 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
   });
   parts.defer(() => federation.close(OUTBOX_GRACE_MS));
 
+  let handle = refuseWhileStarting;
+  const listener = await listen({
+    ...config.listen,
+    source: overrides.source,
+    certificate,
+    handler: (exchange) => handle(exchange),
+    log,
+    ...(overrides.timeouts && { timeouts: overrides.timeouts }),
+  });
+  parts.defer(() => listener.close());
+  const apiUrlOptions = { allowInsecure: config.development };
+  const { href: apiUrl } = parseApiUrl(
+    config.apiUrl ?? developmentApiUrl(config, listener.address),
+    apiUrlOptions,
+  );
   const context: ServiceContext = {
     software: SOFTWARE,
     clock,
@@ -138,6 +169,10 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     creationDifficulty: config.creationDifficulty,
     firstContactDifficulty: config.firstContactDifficulty,
     limits: config.limits,
+    hosting: config.hosting,
+    nodeKeys: createNodeKeys({ nodeKeys: storage.nodeKeys, clock, hints }),
+    lookUpPublished: (domain, signal) => gatherPublished(federation.domainSources, domain, signal),
+    apiUrl,
     resolver: federation.resolver,
     inbound: federation.inbound,
     wakeOutbox: (domain) => federation.outbox.wake(domain),
@@ -157,17 +192,6 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     shutdown: stopping.signal,
   };
 
-  let handle = refuseWhileStarting;
-  const listener = await listen({
-    ...config.listen,
-    source: overrides.source,
-    certificate,
-    handler: (exchange) => handle(exchange),
-    log,
-    ...(overrides.timeouts && { timeouts: overrides.timeouts }),
-  });
-  parts.defer(() => listener.close());
-  const apiUrl = config.apiUrl ?? developmentApiUrl(config, listener.address);
   const prefixes = apiPrefixes(apiUrl, config.development);
   const incoming = {
     limits: config.limits,
@@ -188,13 +212,16 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
       // At the root too, for gRPC clients, which know no prefix.
       prefixes: [...new Set(["", ...prefixes])],
       largeServices: new Set(["keypears.v1.FederationService"]),
-      // Session tokens, beside what callers choose.
-      secretServices: new Set(["keypears.v1.AccountService"]),
+      // Session tokens and invitation codes, beside what callers choose.
+      secretServices: new Set(["keypears.v1.AccountService", "keypears.v1.DomainService"]),
     }),
     routes: new Map(prefixes.map((prefix) => [prefix + BLAKE3_PATH, blake3])),
-    discoveryDocument: buildDiscoveryDocument(apiUrl, { allowInsecure: config.development }),
-    domains,
-    development: config.development,
+    discoveryDocument(domain) {
+      // Of a suspended one too: where it is served here, the domain could not come back without it. It proves nothing.
+      if (!domains.has(domain)) return undefined;
+      return buildDiscoveryDocument(apiUrl, apiUrlOptions, domains.documentKey(domain));
+    },
+    developmentDomain: config.development ? config.domains[0] : undefined,
     checkDatabase: async () => {
       await storage.accounts.byId(0);
     },
@@ -217,6 +244,10 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
       (error) => log.warn({ err: error }, "domains whose key waits could not be looked at"),
     );
     parts.defer(() => waitingKeys.close());
+    const hostedDomains = startRounds(DOMAIN_ROUND_MS, createDomainRound(context), (error) =>
+      log.warn({ err: error }, "the hosted domains could not be checked"),
+    );
+    parts.defer(() => hostedDomains.close());
   }
   logCryptoTiers(log);
   log.info(
@@ -291,6 +322,10 @@ function budgetRates(limits: NodeLimits): Record<BudgetName, BudgetRate> {
     creation: perMinute(attempts),
     send: { perSecond: limits.sendsPerSecond, burst: limits.sendBurst },
     account: { perSecond: limits.accountChangesPerSecond, burst: limits.accountChangeBurst },
+    "domain-check": perMinute(DOMAIN_CHECKS_PER_MINUTE),
+    proof: { perSecond: DOMAIN_PROOFS_PER_SECOND, burst: DOMAIN_PROOFS_PER_SECOND },
+    // Half of all: no single prefix keeps the others from their proofs.
+    "proof-source": { perSecond: DOMAIN_PROOFS_PER_SECOND / 2, burst: DOMAIN_PROOFS_PER_SECOND },
     // A failed signature costs many points, and takes what is left.
     "delivery-source": { ...deliveries, drains: true },
     "delivery-recipient": {

@@ -16,8 +16,11 @@ import {
   verifyStamp,
 } from "../crypto/index.ts";
 import type { Address } from "../protocol/address.ts";
-import type { AdmissionRefusal, NewAccount } from "../storage/stores.ts";
+import { isReservedName } from "../protocol/reserved-names.ts";
+import type { Admission, AdmissionRefusal, NewAccount, RegistrationModeName } from "../storage/stores.ts";
 import { callerKey, type ServiceContext } from "./context.ts";
+import { invitationCodeHash } from "./domain-administration.ts";
+import { REGISTRATION_MODES } from "./domain-messages.ts";
 import { fieldError, serviceError } from "./errors.ts";
 import {
   bytesField,
@@ -43,12 +46,29 @@ export function createAccountCreation(context: ServiceContext): Methods {
     return cachedSecret;
   }
 
+  /** How accounts are made at a domain that is hosted here. */
+  function registrationMode(domain: string): RegistrationModeName {
+    return context.domains.registrationMode(domain) ?? (context.registrationOpen ? "OPEN" : "CLOSED");
+  }
+
+  /** An address at which an account may be made, as far as that can be said before it is. */
   function registrableAddress(input: string): Address {
     const address = hostedAddressField("address", input, context);
-    if (!context.registrationOpen) {
-      throw serviceError("REGISTRATION_CLOSED", "this node makes no accounts: ask its operator");
-    }
+    const { domain, local } = address;
+    if (context.domains.service(domain) === "suspended") throw domainSuspended(domain);
+    if (registrationMode(domain) === "CLOSED") throw registrationClosed(domain);
+    // The node's own domains have nobody who invites.
+    if (context.domains.isOwn(domain) && isReservedName(local)) throw nameReserved(domain);
     return address;
+  }
+
+  function admissionOf(name: string, code: string): Admission {
+    return {
+      name,
+      reserved: isReservedName(name),
+      codeHash: code === "" ? undefined : invitationCodeHash(code),
+      maxAccounts: context.hosting.maxAccounts,
+    };
   }
 
   /** That the challenge is this node's own for this address, in time, and that its stamp was paid. */
@@ -72,18 +92,23 @@ export function createAccountCreation(context: ServiceContext): Methods {
 
   return {
     async getCreationChallenge(request, call) {
-      const { canonical } = registrableAddress(request.address);
+      const { canonical, domain } = registrableAddress(request.address);
       await context.spend("lookup", prefixOf(call));
       // Said before the work is done. Creation itself decides, also for addresses that were deleted.
       if (await stores.accounts.byAddress(canonical)) throw addressTaken(canonical);
       const now = clock();
       const difficulty = context.creationDifficulty;
       const challenge = buildChallenge(await clusterSecret(), { address: canonical, difficulty, now });
-      return { challenge, difficulty, expiresAt: BigInt(now + CHALLENGE_LIFETIME_MS) };
+      return {
+        challenge,
+        difficulty,
+        expiresAt: BigInt(now + CHALLENGE_LIFETIME_MS),
+        registrationMode: REGISTRATION_MODES[registrationMode(domain)],
+      };
     },
 
     async createAccount(request, call) {
-      const { canonical, domain } = registrableAddress(request.address);
+      const { canonical, domain, local } = registrableAddress(request.address);
       const password = passwordFields(request.passwordParameters, request.wrappedAccountKey);
       if (password.wrapNumber !== 1) throw fieldError("wrapped_account_key.number", "must be 1");
       const loginKey = bytesField("login_key", request.loginKey, LOGIN_KEY_LENGTH);
@@ -104,6 +129,7 @@ export function createAccountCreation(context: ServiceContext): Methods {
         sealedKeys,
         session,
         challenge,
+        ...(!context.domains.isOwn(domain) && { admission: admissionOf(local, request.invitationCode) }),
       });
       switch (created.kind) {
         case "created":

@@ -15,10 +15,13 @@ import type { DomainResolver } from "../federation/resolver.ts";
 import type { Hints } from "../hints.ts";
 import type { Logger } from "../logger.ts";
 import type { AccountRecord, SessionRecord, Stores } from "../storage/stores.ts";
+import type { LookUpPublished } from "./domain-checks.ts";
 import { serviceError } from "./errors.ts";
 import type { AccountEvents } from "./events.ts";
 import type { FamiliarPrefixes } from "./familiar-prefixes.ts";
+import type { NodeDomains } from "./hosted-domains.ts";
 import type { KeySetAnswers } from "./key-set-answers.ts";
+import type { NodeKeys } from "./node-keys.ts";
 
 /** Limits that an operator may set (docs/protocol.md, section 10). */
 export interface NodeLimits {
@@ -51,6 +54,20 @@ export interface NodeLimits {
   readonly recipientDeliveryBurst: number;
 }
 
+/** Limits of the domains that are hosted for their owners. */
+export interface HostingLimits {
+  /** Domains that this node hosts for others. */
+  readonly maxDomains: number;
+  /** Domains that one account administers. */
+  readonly maxPerAdministrator: number;
+  /** Accounts of one domain. */
+  readonly maxAccounts: number;
+  /** Bytes that the accounts of one domain have stored together. */
+  readonly maxStoredBytes: number;
+  /** Invitations of one domain that wait to be used. */
+  readonly maxInvitations: number;
+}
+
 /** What all services share. */
 export interface ServiceContext {
   /** Name and version, such as "keypears-node/0.1.0". */
@@ -58,8 +75,15 @@ export interface ServiceContext {
   readonly clock: Clock;
   readonly log: Logger;
   readonly stores: Stores;
-  /** Canonical domains whose accounts live here. */
-  readonly domains: ReadonlySet<string>;
+  /** Domains whose accounts live here. */
+  readonly domains: NodeDomains;
+  /** What is allowed to the domains that are hosted for their owners. */
+  readonly hosting: HostingLimits;
+  /** With which this node proves what it hosts. */
+  readonly nodeKeys: NodeKeys;
+  readonly lookUpPublished: LookUpPublished;
+  /** Where this node's methods live, in canonical form. */
+  readonly apiUrl: string;
   /** True under development resolution. */
   readonly development: boolean;
   /** Whether anyone may make an account. */
@@ -100,6 +124,8 @@ export interface ServiceContext {
  * - `creation`: attempts to make an account.
  * - `send`: shares that an account sends.
  * - `account`: whatever else an account changes.
+ * - `domain-check`: look-ups of a domain that an account claims or administers.
+ * - `proof`: proofs of hosted domains that this node signs; `proof-source`: those that one prefix asks for.
  */
 export type Budget =
   | "lookup"
@@ -108,7 +134,10 @@ export type Budget =
   | "login-failures"
   | "creation"
   | "send"
-  | "account";
+  | "account"
+  | "domain-check"
+  | "proof"
+  | "proof-source";
 
 /** The session that a request's bearer token opened. */
 export interface AuthenticatedSession {

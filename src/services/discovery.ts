@@ -14,8 +14,10 @@ import {
 import { concat, utf8 } from "../crypto/index.ts";
 import type { ResolvedDomain } from "../federation/resolver.ts";
 import { canonicalDomain } from "../protocol/domain.ts";
-import { DOMAIN_PROOF_NONCE_LENGTH } from "../protocol/domain-proof.ts";
+import { parseAuthorizationBody } from "../protocol/domain-authorization.ts";
+import { buildDomainProof, DOMAIN_PROOF_NONCE_LENGTH } from "../protocol/domain-proof.ts";
 import { callerKey, requireSession, type ServiceContext } from "./context.ts";
+import { authorizedKey, readConsent } from "./domain-consents.ts";
 import { answeredInBytes, type EncodedAnswer } from "./encoded-answer.ts";
 import { encodedMessage } from "./encoded-message.ts";
 import { serviceError } from "./errors.ts";
@@ -29,6 +31,8 @@ const CACHE_CONTROL = "no-store";
 /** Makes the service. */
 export function createDiscoveryService(context: ServiceContext): ServiceImpl<typeof DiscoveryService> {
   const serverInfo = serverInfoAnswers(context);
+  const { stores, clock, nodeKeys } = context;
+  const apiUrlOptions = { allowInsecure: context.development };
   const domainAnswers = new WeakMap<ResolvedDomain, EncodedAnswer>();
   return {
     getServerInfo: answeredInBytes(GetServerInfoResponseSchema, (_request: GetServerInfoRequest) =>
@@ -50,16 +54,32 @@ export function createDiscoveryService(context: ServiceContext): ServiceImpl<typ
       },
     ),
 
-    proveDomain(request) {
+    async proveDomain(request, call) {
       const domain = readField("domain", () => canonicalDomain(request.domain));
-      bytesField("nonce", request.nonce, DOMAIN_PROOF_NONCE_LENGTH);
-      throw serviceError("DOMAIN_UNPROVEN", `${domain}: this node has no authorization of its owner`, {
-        metadata: { domain },
-      });
+      const nonce = bytesField("nonce", request.nonce, DOMAIN_PROOF_NONCE_LENGTH);
+      await context.spend("proof-source", `prefix:${call.values.get(callerKey).sourcePrefix}`);
+      const record = await stores.domains.get(domain);
+      if (record?.state !== "ACTIVE") {
+        throw serviceError("DOMAIN_UNPROVEN", `${domain}: this node has no consent of its owner that holds`, {
+          metadata: { domain },
+        });
+      }
+      // Only what can be answered counts: nobody uses it up by asking for domains that are not here.
+      await context.spend("proof", "host");
+      const consent = readConsent(record);
+      const terms = parseAuthorizationBody(consent.authorization.body, apiUrlOptions);
+      const key = authorizedKey(terms, await nodeKeys.present());
+      return { proof: buildDomainProof(consent, key, nonce, clock(), apiUrlOptions) };
     },
 
-    getNodeKeys() {
-      throw serviceError("METHOD_UNKNOWN", "this node has no key to prove domains with");
+    async getNodeKeys(_request, call) {
+      await context.spend("lookup", `prefix:${call.values.get(callerKey).sourcePrefix}`);
+      const { current, next } = await nodeKeys.present();
+      return {
+        nodePublicKey: current.publicKey,
+        nextNodePublicKey: next?.publicKey ?? new Uint8Array(),
+        nextFrom: BigInt(next?.activeFrom ?? 0),
+      };
     },
   };
 }

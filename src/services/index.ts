@@ -3,6 +3,7 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
+import { DomainService } from "../../gen/keypears/v1/domain_service_pb.ts";
 import { FederationService } from "../../gen/keypears/v1/federation_service_pb.ts";
 import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
@@ -10,6 +11,7 @@ import { ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
 import { createAccountService } from "./accounts.ts";
 import type { ServiceContext } from "./context.ts";
 import { createDiscoveryService } from "./discovery.ts";
+import { createDomainService } from "./domains.ts";
 import { createFederationService } from "./federation.ts";
 import { createHashService } from "./hashing.ts";
 import { createKeySetService } from "./key-sets.ts";
@@ -22,5 +24,6 @@ export function registerServices(router: ConnectRouter, context: ServiceContext)
   router.service(AccountService, createAccountService(context));
   router.service(ShareService, createShareService(context));
   router.service(FederationService, createFederationService(context));
+  router.service(DomainService, createDomainService(context));
   router.service(HashService, createHashService(context));
 }

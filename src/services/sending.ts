@@ -13,7 +13,7 @@ import { countsForNewEnvelopes } from "../protocol/key-window.ts";
 import { DELIVERY_WINDOW_MS, ENVELOPE_FUTURE_SKEW_MS } from "../protocol/limits.ts";
 import { requireSession, type ServiceContext } from "./context.ts";
 import { serviceError } from "./errors.ts";
-import { readField, requiredField } from "./fields.ts";
+import { domainSuspended, readField, requiredField } from "./fields.ts";
 import { deliveryMessage } from "./share-messages.ts";
 
 /** Makes the method. */
@@ -47,6 +47,15 @@ export function createShareSending(
     const envelope = readField("envelope", () => parseEnvelope(sent, limits.maxEnvelopeBytes));
     if (envelope.sender !== account.address) {
       throw serviceError("SENDER_MISMATCH", "envelope: its sender is not the account that sends it");
+    }
+    const { domain } = parseAddress(account.address);
+    const service = context.domains.service(domain);
+    if (service === "suspended") throw domainSuspended(domain);
+    if (service === "full") {
+      throw serviceError(
+        "QUOTA_EXCEEDED",
+        `the storage of ${domain} is full: delete shares, then send again`,
+      );
     }
     const now = clock();
     requireDates(envelope, now);

@@ -50,6 +50,8 @@ export function createSessionMethods(context: ServiceContext): Methods {
       else await context.spend("login-failures", `address:${address}`);
     }
     if (!correct || account === undefined) throw loginFailed();
+    // Told to those only who know the password.
+    if (account.suspended) throw accountSuspended(address);
     return account;
   }
 
@@ -83,6 +85,11 @@ export function createSessionMethods(context: ServiceContext): Methods {
       if (current?.password.wrapNumber !== account.password.wrapNumber) {
         await end(account.id, session.id);
         throw loginFailed();
+      }
+      // Nor may one outlive a suspension that came in between.
+      if (current.suspended) {
+        await end(account.id, session.id);
+        throw accountSuspended(canonical);
       }
       familiarPrefixes.add(account.id, sourcePrefix);
       return {
@@ -129,4 +136,8 @@ export function createSessionMethods(context: ServiceContext): Methods {
       return {};
     },
   };
+}
+
+function accountSuspended(address: string) {
+  return serviceError("ACCOUNT_SUSPENDED", `${address} is suspended: ask the administrator of its domain`);
 }

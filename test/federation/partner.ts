@@ -3,6 +3,7 @@
 
 import type { Envelope } from "../../gen/keypears/v1/envelope_pb.ts";
 import { PeerError } from "../../src/federation/errors.ts";
+import { ownDomains } from "../../src/federation/hosted-domains.ts";
 import { createInbound, type DeliveryBudget, type InboundOptions } from "../../src/federation/inbound.ts";
 import type { Carrier } from "../../src/federation/inbound-delivery.ts";
 import { createSenderKeyDirectory } from "../../src/federation/sender-keys.ts";
@@ -66,7 +67,7 @@ export async function partner({ accept = (same) => same, ...options }: PartnerOp
         return published(...found);
       },
     }),
-    domains: new Set(["partner.test"]),
+    domains: ownDomains(["partner.test"]),
     firstContactDifficulty: DIFFICULTY,
     maxEnvelopeBytes: 256 * 1024,
     maxAccountBytes: 1e9,

@@ -85,9 +85,9 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
       log,
     }),
     routes: new Map(),
-    discoveryDocument: DOCUMENT,
-    domains: new Set(["acme.test", "xn--bcher-kva.test"]),
-    development: options.development ?? false,
+    discoveryDocument: (domain) =>
+      ["acme.test", "xn--bcher-kva.test"].includes(domain) ? DOCUMENT : undefined,
+    developmentDomain: options.development ? "acme.test" : undefined,
     checkDatabase: async () => {
       if (server.databaseFails) throw new StorageError("DATABASE_UNAVAILABLE");
     },

@@ -13,6 +13,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
+import { DomainService } from "../../gen/keypears/v1/domain_service_pb.ts";
 import { FederationService } from "../../gen/keypears/v1/federation_service_pb.ts";
 import { HashService } from "../../gen/keypears/v1/hash_service_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
@@ -35,6 +36,8 @@ vi.setConfig({ testTimeout: 120_000 });
 /** What may be called without a session. Everything else may not. */
 const OPEN: ReadonlySet<DescMethod> = new Set<DescMethod>([
   DiscoveryService.method.getServerInfo,
+  DiscoveryService.method.proveDomain,
+  DiscoveryService.method.getNodeKeys,
   KeySetService.method.getKeySet,
   KeySetService.method.batchGetKeySets,
   KeySetService.method.listKeySets,
@@ -53,6 +56,7 @@ const METHODS: readonly { name: string; method: DescMethod }[] = [
   AccountService,
   ShareService,
   FederationService,
+  DomainService,
   HashService,
 ].flatMap((service) => service.methods.map((method) => ({ name: `${service.name}.${method.name}`, method })));
 const CLOSED = METHODS.filter(({ method }) => !OPEN.has(method));
@@ -159,6 +163,11 @@ describe("what an account changes", () => {
     ShareService.method.listShares,
     ShareService.method.getShare,
     ShareService.method.watchShares,
+    DomainService.method.getDomain,
+    DomainService.method.listDomains,
+    DomainService.method.listInvitations,
+    DomainService.method.listAccounts,
+    DomainService.method.listAuditRecords,
   ]);
   const paid = CLOSED.filter(
     ({ method }) => !FREE.has(method) && method.parent.typeName !== HashService.typeName,
@@ -227,7 +236,7 @@ function withOthersIds(message: DescMessage): Record<string, unknown> {
     page_token: sessionsPageToken,
     login_key: bob.loginKey,
     new_login_key: bob.loginKey,
-    domain: "partner.test",
+    domain: message.field.domain?.fieldKind === "message" ? { domain: "partner.test" } : "partner.test",
     sealed_contacts: randomBytes(64),
     envelope: seal(node, alice, bob).envelope,
   };
@@ -248,8 +257,10 @@ function garbageField(field: DescField): fc.Arbitrary<unknown> {
     case "enum":
       return fc.constantFrom(0, 1, 2, 3, 99, -1, 2 ** 31 - 1);
     case "list":
-      if (field.listKind !== "message") throw new Error("no request has such a list");
-      return fc.array(garbage(field.message), { maxLength: 3 });
+      if (field.listKind === "message") return fc.array(garbage(field.message), { maxLength: 3 });
+      if (field.listKind === "scalar")
+        return fc.array(garbageScalar(field.scalar, field.name), { maxLength: 3 });
+      throw new Error("no request has such a list");
     case "map":
       throw new Error("no request has a map");
     case "scalar":

@@ -14,6 +14,7 @@ import {
 import Sqlite from "better-sqlite3";
 import { AccountService } from "../../gen/keypears/v1/account_service_pb.ts";
 import { DiscoveryService } from "../../gen/keypears/v1/discovery_service_pb.ts";
+import { DomainService } from "../../gen/keypears/v1/domain_service_pb.ts";
 import { FederationService } from "../../gen/keypears/v1/federation_service_pb.ts";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { ShareService } from "../../gen/keypears/v1/share_service_pb.ts";
@@ -37,8 +38,10 @@ import { callerKey, type ServiceContext } from "../../src/services/context.ts";
 import { serviceError, toConnectError } from "../../src/services/errors.ts";
 import { createAccountEvents } from "../../src/services/events.ts";
 import { createFamiliarPrefixes } from "../../src/services/familiar-prefixes.ts";
+import { openNodeDomains } from "../../src/services/hosted-domains.ts";
 import { registerServices } from "../../src/services/index.ts";
 import { createKeySetAnswers } from "../../src/services/key-set-answers.ts";
+import { createNodeKeys } from "../../src/services/node-keys.ts";
 import { authenticate } from "../../src/services/session-token.ts";
 import { openStorage, type Storage } from "../../src/storage/open.ts";
 
@@ -52,6 +55,7 @@ export interface Clients {
   readonly accounts: Client<typeof AccountService>;
   readonly shares: Client<typeof ShareService>;
   readonly federation: Client<typeof FederationService>;
+  readonly domains: Client<typeof DomainService>;
 }
 
 /** Who calls. */
@@ -84,14 +88,26 @@ export interface TestNode {
 }
 
 /** Parts of the context that a test may want otherwise. */
-export interface NodeOptions extends Partial<Omit<ServiceContext, "limits">> {
+export interface NodeOptions extends Partial<Omit<ServiceContext, "limits" | "hosting">> {
+  readonly hosting?: Partial<ServiceContext["hosting"]>;
   readonly limits?: Partial<ServiceContext["limits"]>;
   readonly fetchDocument?: FetchDocument;
   /** Attempts to make an account per prefix and minute. */
   readonly creationsPerMinute?: number;
+  readonly domainChecksPerMinute?: number;
 }
 
-const DOMAINS = new Set(["acme.test", "xn--bcher-kva.test"]);
+const DOMAINS = ["acme.test", "xn--bcher-kva.test"];
+/** Where the methods of every node here live. */
+export const API_URL = "https://host.test/api";
+
+const HOSTING: ServiceContext["hosting"] = {
+  maxDomains: 100,
+  maxPerAdministrator: 10,
+  maxAccounts: 100,
+  maxStoredBytes: 10 * 1024 * 1024,
+  maxInvitations: 100,
+};
 
 /** Starts a node on an empty database. */
 export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
@@ -141,6 +157,9 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       send: { perSecond: limits.sendsPerSecond, burst: limits.sendBurst },
       account: { perSecond: limits.accountChangesPerSecond, burst: limits.accountChangeBurst },
       creation: perMinute(options.creationsPerMinute ?? 1_000),
+      "domain-check": perMinute(options.domainChecksPerMinute ?? 1_000),
+      proof: { perSecond: 10, burst: 10 },
+      "proof-source": { perSecond: 5, burst: 10 },
     },
     clock,
   );
@@ -158,12 +177,32 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     },
   });
   const hints = options.hints ?? noHints();
+  const hosting = { ...HOSTING, ...options.hosting };
+  const domains = await openNodeDomains({
+    own: DOMAINS,
+    domains: storage.domains,
+    hints,
+    log: silentLogger,
+    maxStoredBytes: hosting.maxStoredBytes,
+  });
   const context: ServiceContext = {
     software: "keypears-node/0.0.0-test",
     clock,
     log: silentLogger,
     stores: storage,
-    domains: DOMAINS,
+    domains,
+    nodeKeys: createNodeKeys({ nodeKeys: storage.nodeKeys, clock, hints }),
+    lookUpPublished: async (domain) => {
+      const failure = new PeerError("DOMAIN_NOT_FOUND", domain, `${domain} does not exist`);
+      const { message } = failure;
+      return {
+        document: { kind: "failed", message, retry: false },
+        txt: { kind: "absent" },
+        fetched: undefined,
+        failure,
+      };
+    },
+    apiUrl: API_URL,
     development: true,
     registrationOpen: true,
     creationDifficulty: 16,
@@ -182,7 +221,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       log: silentLogger,
       stores: storage,
       senderKeys,
-      domains: DOMAINS,
+      domains,
       firstContactDifficulty: 1,
       maxEnvelopeBytes: limits.maxEnvelopeBytes,
       maxAccountBytes: limits.maxAccountBytes,
@@ -209,6 +248,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     shutdown: shutdown.signal,
     ...options,
     limits,
+    hosting,
   };
 
   function transport(caller: CallerOptions = {}): Transport {
@@ -234,6 +274,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       accounts: createClient(AccountService, through),
       shares: createClient(ShareService, through),
       federation: createClient(FederationService, through),
+      domains: createClient(DomainService, through),
     };
   }
 
@@ -251,6 +292,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
     shutDown: () => shutdown.abort(),
     async close() {
       shutdown.abort();
+      domains.close();
       reader.close();
       await storage.close();
       await rm(folder, { recursive: true });

@@ -61,6 +61,7 @@ export function accountTests(open: OpenStorages): void {
       activeKeyNumber: 1,
       password: made.password,
       storedBytes: 0,
+      suspended: false,
     };
     expect(await storage.accounts.byAddress("älice@acme.test")).toEqual(expected);
     expect(await storage.accounts.byId(Number(id))).toEqual(expected);

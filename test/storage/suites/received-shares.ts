@@ -185,19 +185,20 @@ export function receivedShareTests(open: OpenStorages): void {
     ]);
 
     const active = { supersededAt: 0, revoked: false };
-    const first = { accountId: bob, isKnown: true, sealedTo: active, contact: "NONE" };
+    const first = { accountId: bob, isKnown: true, sealedTo: active, contact: "NONE", suspended: false };
     expect(facts).toEqual([
       undefined,
       first,
       undefined,
-      { accountId: carol, isKnown: false, sealedTo: active, contact: "ACCEPTED" },
+      { accountId: carol, isKnown: false, sealedTo: active, contact: "ACCEPTED", suspended: false },
       {
         accountId: bob,
         isKnown: false,
         sealedTo: { supersededAt: NOW + 1, revoked: true },
         contact: "BLOCKED",
+        suspended: false,
       },
-      { accountId: bob, isKnown: false, sealedTo: undefined, contact: "NONE" },
+      { accountId: bob, isKnown: false, sealedTo: undefined, contact: "NONE", suspended: false },
       first,
     ]);
     expect(await storage.received.deliveryFacts([])).toEqual([]);
