@@ -1,16 +1,16 @@
 /** `keypears demo`: two nodes on this machine, a secret between them, told as it happens. */
 
 import { styleText } from "node:util";
-import { type CommandContext, printResult, type Run } from "../context.ts";
-import { isAsItShouldBe, type Narrator, runDemo } from "../demo/run.ts";
+import { printResult, type Run } from "../context.ts";
+import { narrator } from "../demo/narrator.ts";
+import { isAsItShouldBe, runDemo } from "../demo/run.ts";
 import { EXIT } from "../exit-codes.ts";
 import { CliError } from "../failure.ts";
-import { visible } from "../visible.ts";
 
 /** Runs the demo and says what it found; the exit code is 0 only if all is as it should be. */
 export const run: Run = async (context, _args, options) => {
   const file = typeof options.file === "string" ? options.file : undefined;
-  const report = await runDemo(narrator(context), { file, signal: context.signal });
+  const report = await runDemo(narrator(context.json), { file, signal: context.signal });
   const well = isAsItShouldBe(report);
   const seconds = (report.elapsed_ms / 1_000).toFixed(1);
   printResult(
@@ -28,20 +28,3 @@ export const run: Run = async (context, _args, options) => {
     );
   }
 };
-
-/** Tells each step on standard output; nothing with `--json`. */
-function narrator(context: CommandContext): Narrator {
-  if (context.json) return { begin() {}, end() {} };
-  let number = 0;
-  return {
-    begin(step) {
-      number += 1;
-      process.stdout.write(`${styleText("dim", `${number}`)}  ${visible(step)}\n`);
-    },
-    end(outcome, ok) {
-      process.stdout.write(
-        `   ${ok ? styleText("green", "✓") : styleText("red", "✗")} ${visible(outcome)}\n`,
-      );
-    },
-  };
-}

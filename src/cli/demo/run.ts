@@ -35,6 +35,7 @@ import { openShare, sealShare } from "../../protocol/seal.ts";
 import { type NodeEnvironment, nodeEnvironment } from "../environment.ts";
 import { type Finding, type Needle, searchDisk } from "./disk-search.ts";
 import type { ForgeryResult, ForgeryTarget } from "./forger.ts";
+import type { Narrator } from "./narrator.ts";
 import { freePort, type NodeProcess, sibling, startNode } from "./node-process.ts";
 
 /** What the demo found; it succeeded if all is as it should be. */
@@ -49,14 +50,6 @@ export interface DemoReport {
   /** Size of the file that was sent. */
   readonly bytes: number;
   readonly elapsed_ms: number;
-}
-
-/** How the demo tells what happens. */
-export interface Narrator {
-  /** Begins a step that may take a while. */
-  begin(step: string): void;
-  /** Ends it; `ok` says whether it went as it should. */
-  end(outcome: string, ok: boolean): void;
 }
 
 /** One of the two people. */
