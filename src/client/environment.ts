@@ -12,19 +12,40 @@ import {
   MAX_DISCOVERY_DOCUMENT_OCTETS,
   parseDiscoveryDocument,
 } from "../protocol/discovery-document.ts";
+import { createDomainMemories, type DomainMemories } from "../protocol/domain-memories.ts";
+import { createHostCheck, type HostProof } from "./domain-check.ts";
 import { ClientError, toClientError } from "./errors.ts";
 
 /** The place that a client runs in. */
 export interface Environment {
   /**
-   * Finds where the methods of a canonical domain live, by asking the domain itself.
+   * Finds where the methods of a canonical domain live, by asking the domain itself, and checks that its owner consents.
    *
-   * @throws ClientError DISCOVERY_FAILED, or the reason why the document cannot be used.
+   * @throws ClientError DISCOVERY_FAILED, or the reason why the document cannot be used: DOMAIN_UNPROVEN, DOMAIN_DOWNGRADED
+   *   and DOMAIN_CHANGED where the domain does not bear it out.
    */
-  resolveDomain(domain: string, signal?: AbortSignal): Promise<{ readonly apiUrl: string }>;
+  resolveDomain(domain: string, signal?: AbortSignal): Promise<ResolvedHost>;
   /** A way to call the node at `apiUrl`. A bearer token, if any, goes to that node only. */
   transport(apiUrl: string, token?: () => string | undefined): Transport;
   readonly now: Clock;
+}
+
+/** Where a domain's methods live. */
+export interface ResolvedHost {
+  readonly apiUrl: string;
+  /** Whether the owner's consent is proven; undefined where whoever resolved it did not look. */
+  readonly proof?: HostProof;
+}
+
+/** What an environment on `fetch` may be given. */
+export interface FetchEnvironmentOptions {
+  readonly fetch?: typeof globalThis.fetch;
+  readonly now?: Clock;
+  /**
+   * What domains have proven, which the application keeps for its person: with it no domain proves less than it did before.
+   * Unless given it lasts as long as the environment.
+   */
+  readonly memories?: DomainMemories;
 }
 
 /** How long the document of a domain may take, in milliseconds. */
@@ -32,13 +53,14 @@ const DISCOVERY_TIMEOUT_MS = 5_000;
 /** Deadline of a unary call, in milliseconds. */
 const CALL_TIMEOUT_MS = 20_000;
 
-/** An environment on `fetch`: browsers, and anything else that has it. */
-export function fetchEnvironment(
-  options: { fetch?: typeof globalThis.fetch; now?: Clock } = {},
-): Environment {
-  const fetch = options.fetch ?? globalThis.fetch;
-  return {
-    now: options.now ?? systemClock,
+/**
+ * An environment on `fetch`: browsers, and anything else that has it. Of what section 2.1 asks for it checks everything but
+ * DNS, which it has no way to.
+ */
+export function fetchEnvironment(options: FetchEnvironmentOptions = {}): Environment {
+  const { fetch = globalThis.fetch, now = systemClock, memories = createDomainMemories() } = options;
+  const env: Environment = {
+    now,
     async resolveDomain(domain, signal) {
       const timeout = AbortSignal.timeout(DISCOVERY_TIMEOUT_MS);
       try {
@@ -51,7 +73,8 @@ export function fetchEnvironment(
           throw new ClientError("PEER_REDIRECT_REFUSED", `${domain} redirects to something other than https`);
         }
         if (!response.ok) throw new ClientError("DISCOVERY_FAILED", `${domain} publishes no keypears.json`);
-        return { apiUrl: parseDiscoveryDocument(await readBody(response)).apiUrl.href };
+        const document = parseDiscoveryDocument(await readBody(response));
+        return { apiUrl: document.apiUrl.href, proof: await checkHost(domain, document, signal) };
       } catch (cause) {
         if (signal?.aborted) throw signal.reason;
         const error = toClientError(cause);
@@ -72,6 +95,8 @@ export function fetchEnvironment(
       });
     },
   };
+  const checkHost = createHostCheck({ memories, now, transport: env.transport });
+  return env;
 }
 
 /** Adds the session's credential to each request. */

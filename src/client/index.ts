@@ -10,11 +10,19 @@
 
 export { systemClock } from "../clock.ts";
 export { displayAddress, parseAddress } from "../protocol/address.ts";
+export type { DomainMemories } from "../protocol/domain-memories.ts";
+export type { DomainMemory } from "../protocol/domain-memory.ts";
 export { fingerprint } from "../protocol/fingerprint.ts";
 export { type Account, AccountNoticeKind, ContactDecision, type Contacts, openAccount } from "./account.ts";
 export { type KeepSeen, laterSeen, type Seen, type SeenContacts, type SeenKeySet } from "./device-memory.ts";
 export type { LookedUp, Standing } from "./directory.ts";
-export { bearer, type Environment, fetchEnvironment } from "./environment.ts";
+export {
+  bearer,
+  type Environment,
+  type FetchEnvironmentOptions,
+  fetchEnvironment,
+  type ResolvedHost,
+} from "./environment.ts";
 export { ClientError, type ClientReason } from "./errors.ts";
 export type { KeyRing, OwnKeySet } from "./key-ring.ts";
 export { type NodeClients, nodeClients } from "./rpc.ts";

@@ -16,7 +16,10 @@ function environmentAt(url: string, body: BodyInit = DOCUMENT, status = 200) {
 
 it("takes a discovery document over https, also from another host", async () => {
   const env = environmentAt("https://www.acme.example/.well-known/keypears.json");
-  expect(await env.resolveDomain("acme.example")).toEqual({ apiUrl: "https://host.example/api" });
+  expect(await env.resolveDomain("acme.example")).toEqual({
+    apiUrl: "https://host.example/api",
+    proof: "unproven",
+  });
 });
 
 it.each(["http://acme.example/.well-known/keypears.json", "data:application/json,{}", ""])(
