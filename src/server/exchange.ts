@@ -235,8 +235,7 @@ export class Http2Exchange implements Exchange {
   discardBody(): void {
     const stream = this.#stream;
     if (stream.readableEnded) return;
-    stream.resume();
-    discardHttp2Body(stream);
+    discardHttp2Body(stream, stream);
   }
 
   messages(): { request: Request; response: Response } {

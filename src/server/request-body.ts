@@ -296,7 +296,7 @@ export function bodyChunks(request: Request, signal: AbortSignal): BodyChunks {
 export function discardBody(request: Request, response: Response): void {
   if (request.complete) return;
   if ("stream" in request) {
-    discardHttp2Body((request as Http2ServerRequest).stream);
+    discardHttp2Body((request as Http2ServerRequest).stream, request);
   } else {
     discardHttp1Body(request, response as ServerResponse);
   }
@@ -318,10 +318,15 @@ export function discardHttp1Body(request: IncomingMessage, response: ServerRespo
   request.resume();
 }
 
-/** The same over HTTP/2. */
-export function discardHttp2Body(stream: ServerHttp2Stream): void {
-  if (stream.writableFinished) resetWhenAnswered(stream);
-  else stream.once("finish", () => resetWhenAnswered(stream));
+/** The same over HTTP/2. `body` is what the stream's body is read from. */
+export function discardHttp2Body(stream: ServerHttp2Stream, body: Readable): void {
+  const discard = () => {
+    // What has come already would keep the stream from closing.
+    body.resume();
+    resetWhenAnswered(stream);
+  };
+  if (stream.writableFinished) discard();
+  else stream.once("finish", discard);
 }
 
 /**

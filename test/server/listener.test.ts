@@ -390,6 +390,17 @@ describe("over TLS", () => {
     expect(await received(socket)).toMatch(/^HTTP\/1\.1 408 /);
   });
 
+  it("stops with connections open that never asked anything, nor shook hands", async () => {
+    const server = await start({ certificate });
+    const silent = dial(server);
+    await once(silent, "connect");
+    const socket = connectTls({ ...tls, port: server.port, ALPNProtocols: ["http/1.1"] });
+    socket.on("error", () => {});
+    await once(socket, "secureConnect");
+    await server.stop();
+    expect(server.log.some(({ message }) => message.includes("cut off"))).toBe(false);
+  });
+
   it("stops with idle connections open", async () => {
     const server = await start({ certificate });
     const session = connectHttp2(`https://localhost:${server.port}`, { ca: authority.certificate });

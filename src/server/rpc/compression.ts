@@ -30,7 +30,7 @@ export function requireKnownEncoding(encoding: string | undefined, acceptHeader:
 
 /** Whether a list of encodings (RFC 9110 §12.5.3) has gzip in it. "*" is not taken as one: nobody who means gzip writes it. */
 export function acceptsGzip(list: string | undefined): boolean {
-  if (list === undefined || !list.includes(GZIP)) return false;
+  if (list === undefined) return false;
   return list.split(",").some((entry) => {
     const [name = "", ...parameters] = entry.split(";").map((part) => part.trim().toLowerCase());
     return name === GZIP && !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));

@@ -150,9 +150,7 @@ export function serveStream(
     })
     .then((answer) => {
       // A method may answer, or refuse, before its caller has sent the whole stream.
-      if (method.kind === "client_streaming") discardBody(request, response);
-      else if (method.kind === "bidi_streaming")
-        response.once("finish", () => discardBody(request, response));
+      if (method.kind !== "server_streaming") discardBody(request, response);
       return universalResponseToNodeResponse(counted(answer, call), response);
     })
     .catch((error: unknown) => {

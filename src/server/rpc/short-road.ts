@@ -136,7 +136,8 @@ class UnaryCall implements Call, BodySink {
       const context = new CallContext(this.#exchange, method.desc, this.#format, caller, deadline);
       this.#context = context;
       if (method.encoded !== undefined) {
-        const encoded = await method.encoded(request, context);
+        const pending = method.encoded(request, context);
+        const encoded = pending instanceof Promise ? await pending : pending;
         const gzip = this.#mayCompress(method) ? await encoded.gzip(json ? "json" : "proto") : undefined;
         this.#finish(this.#inBytes(encoded, gzip, context));
         return;
