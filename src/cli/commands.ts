@@ -5,6 +5,7 @@ import { ACCOUNT_COMMANDS } from "./commands/account/specs.ts";
 import { CONTACT_COMMANDS } from "./commands/contact/specs.ts";
 import { DOMAIN_COMMANDS } from "./commands/domain/specs.ts";
 import { KEYS_COMMANDS } from "./commands/keys/specs.ts";
+import { NODE_COMMANDS } from "./commands/node/specs.ts";
 import { OUTBOX_COMMANDS } from "./commands/outbox/specs.ts";
 import { SHARE_COMMANDS } from "./commands/share/specs.ts";
 
@@ -20,6 +21,7 @@ export const GROUPS: readonly CommandGroup[] = [
     summary: "prove that your domain is hosted where you want it",
     commands: DOMAIN_COMMANDS,
   },
+  { name: "node", summary: "keep the keys of a node that you run", commands: NODE_COMMANDS },
 ];
 
 /** The others. */
@@ -45,10 +47,16 @@ export const COMMANDS: readonly CommandSpec[] = [
     name: "discover",
     summary: "see where a domain's node is, and check it",
     description:
-      "Ask a domain for its discovery document and the node that it names for its description, and say what holds and what " +
-      "does not. Needs no account.",
+      "Look up what a domain publishes, ask the node that it names for its description and for a proof of the owner's consent, " +
+      "make every check that a node makes before it trusts a domain, and say what the owner has to mend. Needs no account.",
     arguments: [["<DOMAIN>", "the part of an address after the @"]],
-    examples: ["keypears discover acme.example"],
+    options: [
+      ["--confirm-key <hash>", "take this waiting key for the domain's, after its owner told you its hash"],
+    ],
+    examples: ["keypears discover acme.example", "keypears discover acme.example --json"],
+    notes:
+      "What a domain has proven is remembered with the profile for 30 days, in which it may not prove less. The result is " +
+      "printed whatever it is; the exit code says what it was.",
     load: async () => (await import("./commands/discover.ts")).run,
   },
   {

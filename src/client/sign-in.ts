@@ -74,11 +74,17 @@ export interface WorkOptions {
 /**
  * Makes an account at the node of its domain, with key set number 1.
  *
- * @throws ClientError ADDRESS_TAKEN, REGISTRATION_CLOSED and others of the node's.
+ * @param input.invitationCode of an invitation, where the domain or the name needs one.
+ * @throws ClientError ADDRESS_TAKEN, REGISTRATION_CLOSED, INVITATION_REQUIRED and others of the node's.
  */
 export function createAccount(
   env: Environment,
-  input: { readonly address: string; readonly password: string; readonly deviceName: string },
+  input: {
+    readonly address: string;
+    readonly password: string;
+    readonly deviceName: string;
+    readonly invitationCode?: string;
+  },
   options: WorkOptions = {},
 ): Promise<SignedIn> {
   return call(async () => {
@@ -101,6 +107,7 @@ export function createAccount(
           keySet,
           sealedKeys: sealSeeds(accountKey, seeds, address.canonical, 1),
           deviceName: input.deviceName,
+          invitationCode: input.invitationCode ?? "",
         },
         callOptions(options),
       );

@@ -14,6 +14,9 @@ import type {
   HostedDomainRecord,
 } from "./stores.ts";
 
+/** The node's own domains are checked by their peers alone. */
+const NEVER = Number.MAX_SAFE_INTEGER;
+
 /** The hosted domains of a database. */
 export function createDomainStore(database: Database): DomainStore {
   return {
@@ -58,6 +61,8 @@ export function createDomainStore(database: Database): DomainStore {
     usage: (domain) => database.read((queries) => readUsage(queries, domain)),
 
     claim: (claim) => database.write((trx) => claimDomain(database, trx, claim)),
+
+    install: (domain, consent, now) => database.write((trx) => install(database, trx, domain, consent, now)),
 
     renew: (act, { seen, consent, check }) =>
       database.write((trx) =>
@@ -165,6 +170,39 @@ async function claimDomain(
     await noteState(note, locked, record, domain);
   }
   return { kind: "claimed" };
+}
+
+async function install(
+  database: Database,
+  trx: Queries,
+  domain: string,
+  { minSerial, ...consent }: Parameters<DomainStore["install"]>[1],
+  now: number,
+): Promise<boolean> {
+  const locked = await lockDomain(database, trx, domain);
+  if (locked !== undefined && locked.serial >= consent.serial) {
+    return locked.serial === consent.serial && sameBytes(locked.domain_key_hash, consent.domainKeyHash);
+  }
+  const row = toRow({
+    domain,
+    administrator: "",
+    registrationMode: "CLOSED",
+    claimedAt: now,
+    ...consent,
+    state: "ACTIVE",
+    checks: "[]",
+    checkedAt: now,
+    failingSince: 0,
+    nextCheckAt: NEVER,
+    minSerial,
+  });
+  await trx
+    .insertInto("hosted_domains")
+    .values(row)
+    .onConflict((conflict) => conflict.column("domain").doUpdateSet(row))
+    .execute();
+  await noteAs(trx, domain, now, "")({ action: "authorization.renew", subject: `${consent.serial}` });
+  return true;
 }
 
 function noteAs(trx: Queries, domain: string, time: number, actor: string): Note {

@@ -669,6 +669,15 @@ export interface DomainStore {
   }): Promise<{
     readonly kind: "claimed" | "challenge-spent" | "conflict" | "too-many-of-administrator" | "too-many";
   }>;
+  /**
+   * Keeps the consent of the owner of one of the node's own domains, which has no administrator and no checks. False if another
+   * one with as high a serial is kept.
+   */
+  install(
+    domain: string,
+    consent: ConsentRecord & { readonly minSerial: number },
+    now: number,
+  ): Promise<boolean>;
   /** Replaces the consent that was seen. */
   renew(
     act: DomainAct,

@@ -10,10 +10,11 @@ import { signInTo } from "../../sign-in.ts";
 /** Makes an account, and signs the profile in. */
 export const run: Run = async (context, [text], options) => {
   const address = parseAddress(String(text)).canonical;
+  const invitationCode = typeof options.invitation === "string" ? options.invitation.trim() : "";
   const credentials = await signInTo(context, options.device, async ({ env, deviceName }) => {
     const password = await readNewPassword(context, "KEYPEARS_PASSWORD");
     return withProgress(context, "making the account", (work) =>
-      createAccount(env, { address, password, deviceName }, work),
+      createAccount(env, { address, password, deviceName, invitationCode }, work),
     );
   });
   printResult(

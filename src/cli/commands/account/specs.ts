@@ -20,7 +20,10 @@ export const ACCOUNT_COMMANDS: readonly CommandSpec[] = [
     name: "create",
     summary: "make an account at the node of its domain",
     arguments: [ADDRESS],
-    options: [DEVICE],
+    options: [
+      DEVICE,
+      ["--invitation <code>", "the code of an invitation, where the domain or the name needs one"],
+    ],
     examples: [
       "keypears account create alice@acme.example",
       "keypears account create alice@acme.example --profile work --password-stdin < password.txt",

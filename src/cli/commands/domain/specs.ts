@@ -11,6 +11,9 @@ const OUT = ["--out <file>", "where to write the authorization (default: beside 
 const DAYS = ["--days <number>", "how long it holds, at most 398 (default: 365)"] as const;
 const SERIAL = ["--serial <number>", "its serial (default: one above the last one)"] as const;
 
+const AUTHORIZATION = ["--authorization <file>", "the authorization (default: beside the key)"] as const;
+const ADDRESS = ["<ADDRESS>", "an account of a domain that you administer"] as const;
+
 /** `domain …` */
 export const DOMAIN_COMMANDS: readonly CommandSpec[] = [
   {
@@ -96,5 +99,119 @@ export const DOMAIN_COMMANDS: readonly CommandSpec[] = [
     examples: ["keypears domain revoke acme.example", "keypears domain revoke acme.example --below 8"],
     notes: "To move to another host: authorize it first, then revoke --below the new serial.",
     load: async () => (await import("./revoke.ts")).run,
+  },
+  {
+    name: "host",
+    summary: "print what to authorize for your node to host a domain",
+    description:
+      "Print where the methods of your account's node live, and with which keys it proves what it hosts.",
+    examples: ["keypears domain host"],
+    load: async () => (await import("./host.ts")).run,
+  },
+  {
+    name: "claim",
+    summary: "have your account's node host your domain",
+    description:
+      "Give the authorization to the node of your account, and sign with the domain key that your account is to administer the " +
+      "domain there. The node looks at what your domain publishes, and says what is missing.",
+    arguments: [DOMAIN],
+    options: [AUTHORIZATION, KEY],
+    examples: ["keypears domain claim acme.example"],
+    notes:
+      "The password is the domain key's. It also brings a suspended domain back, and replaces its administrator.",
+    password: true,
+    load: async () => (await import("./claim.ts")).run,
+  },
+  {
+    name: "renew",
+    summary: "give the host a new authorization",
+    arguments: [DOMAIN],
+    options: [AUTHORIZATION, KEY],
+    examples: ["keypears domain renew acme.example"],
+    notes: "After keypears domain authorize, or rotate-key: publish the new document first.",
+    load: async () => (await import("./renew.ts")).run,
+  },
+  {
+    name: "status",
+    summary: "see how your domain stands at its host",
+    arguments: [["[DOMAIN]", "your domain; all that you administer if left out"]],
+    options: [["--check", "have the node check it now, at most once a minute"]],
+    examples: ["keypears domain status", "keypears domain status acme.example --check"],
+    load: async () => (await import("./status.ts")).run,
+  },
+  {
+    name: "registration",
+    summary: "say who may make an account at your domain",
+    arguments: [DOMAIN, ["<MODE>", "open, invitation or closed"]],
+    examples: ["keypears domain registration acme.example invitation"],
+    load: async () => (await import("./registration.ts")).run,
+  },
+  {
+    name: "invite",
+    summary: "make an invitation for one account",
+    arguments: [DOMAIN],
+    options: [
+      ["--name <name>", "the only name that may be taken, the part before the @"],
+      ["--for <duration>", "how long it is good, at most 30d (default: 7d)"],
+    ],
+    examples: [
+      "keypears domain invite acme.example",
+      "keypears domain invite acme.example --name postmaster",
+    ],
+    notes: "The code is shown once. Names such as postmaster and admin need an invitation that names them.",
+    load: async () => (await import("./invite.ts")).run,
+  },
+  {
+    name: "invitations",
+    summary: "list invitations that wait to be used",
+    arguments: [DOMAIN],
+    examples: ["keypears domain invitations acme.example"],
+    load: async () => (await import("./invitations.ts")).run,
+  },
+  {
+    name: "uninvite",
+    summary: "take an invitation back",
+    arguments: [DOMAIN, ["<ID>", "its id, as `keypears domain invitations` prints it"]],
+    examples: ["keypears domain uninvite acme.example 3f9a1c20b7d84e5f9a1c20b7d84e5f60"],
+    load: async () => (await import("./uninvite.ts")).run,
+  },
+  {
+    name: "accounts",
+    summary: "list the accounts of your domain",
+    arguments: [DOMAIN],
+    examples: ["keypears domain accounts acme.example"],
+    load: async () => (await import("./accounts.ts")).run,
+  },
+  {
+    name: "suspend",
+    summary: "suspend an account: its sessions end, and nothing comes or goes",
+    arguments: [ADDRESS],
+    examples: ["keypears domain suspend bob@acme.example"],
+    notes: "What was sent before still goes out. Its public keys can still be looked up.",
+    load: async () => (await import("./suspend.ts")).run,
+  },
+  {
+    name: "unsuspend",
+    summary: "lift the suspension of an account",
+    arguments: [ADDRESS],
+    examples: ["keypears domain unsuspend bob@acme.example"],
+    load: async () => (await import("./unsuspend.ts")).run,
+  },
+  {
+    name: "remove",
+    summary: "remove an account with all that it holds, for good",
+    arguments: [ADDRESS],
+    options: [["--yes", "do not ask"]],
+    examples: ["keypears domain remove bob@acme.example"],
+    load: async () => (await import("./remove.ts")).run,
+  },
+  {
+    name: "audit",
+    summary: "read what was done to your domain, and verify that nothing is missing",
+    arguments: [DOMAIN],
+    options: [["--seen <hash>", "hash of a record that you saw earlier, which has to be among them still"]],
+    examples: ["keypears domain audit acme.example"],
+    notes: "The log is verified whenever it is read: each record holds the hash of the one before.",
+    load: async () => (await import("./audit.ts")).run,
   },
 ];
