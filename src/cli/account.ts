@@ -5,7 +5,6 @@ import type { Seen } from "../client/device-memory.ts";
 import type { CommandContext } from "./context.ts";
 import type { NodeEnvironment } from "./environment.ts";
 import { changeProfile, requireProfile } from "./profile.ts";
-import { readResolve } from "./resolve-option.ts";
 
 /**
  * Opens the profile's account, uses it, and forgets its key.
@@ -18,13 +17,13 @@ export async function withAccount<T>(
 ): Promise<T> {
   const { profile, credentials } = requireProfile(context.profile);
   // The modules load while the agent is asked.
-  const [unlocked, { openAccount }, { laterSeen }, { nodeEnvironment }] = await Promise.all([
+  const [unlocked, { openAccount }, { laterSeen }, { environmentOf }] = await Promise.all([
     import("./agent/client.ts").then(({ askAgent }) => askAgent(context.profile, credentials)),
     import("../client/account.ts"),
     import("../client/device-memory.ts"),
     import("./environment.ts"),
   ]);
-  const env = nodeEnvironment({ resolve: await readResolve([...profile.resolve, ...context.resolve]) });
+  const env = await environmentOf(context, [...profile.resolve, ...context.resolve]);
   try {
     const accountKey = unlocked?.accountKey ?? (await unlockWithPassword(context, env));
     const onSeen = (news: Seen) =>

@@ -8,6 +8,7 @@ import type https from "node:https";
 import { type ConnectionPolicy, createConnectionPolicy } from "../federation/connection-policy.ts";
 import type { DevelopmentResolution } from "../federation/development-resolution.ts";
 import { connectionError, createDialer, type Dialer, type DialTarget } from "../federation/dialer.ts";
+import { createAddressLookup } from "../federation/dns-addresses.ts";
 import { parseCidr } from "../protocol/ip-policy.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CliError } from "./failure.ts";
@@ -55,9 +56,16 @@ const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 // user names a domain. Loopback stays for development.
 const PRIVATE_NETWORKS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"];
 
-/** Opens nothing yet. */
-export function createConnections(development: DevelopmentResolution | undefined): Connections {
-  const policy = createConnectionPolicy({ allowedNetworks: PRIVATE_NETWORKS.map(parseCidr), development });
+/** Opens nothing yet. Names are looked up at `dnsServers`, if there are any. */
+export function createConnections(
+  development: DevelopmentResolution | undefined,
+  dnsServers: readonly string[] = [],
+): Connections {
+  const policy = createConnectionPolicy({
+    allowedNetworks: PRIVATE_NETWORKS.map(parseCidr),
+    development,
+    ...(dnsServers.length > 0 && { lookup: createAddressLookup(dnsServers) }),
+  });
   const dialer = createDialer({ policy });
   const agents = new Map<string, http.Agent>();
 

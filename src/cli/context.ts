@@ -1,5 +1,6 @@
 /** What every command gets: the options that all of them share, where to print, and how to learn that it should stop. */
 
+import { dnsServerTexts } from "./dns-server-option.ts";
 import { resolveTexts } from "./resolve-option.ts";
 
 /** What a command runs in. */
@@ -10,6 +11,8 @@ export interface CommandContext {
   readonly profile: string;
   /** `NAME=ORIGIN` of development resolution, from the options or the environment. */
   readonly resolve: readonly string[];
+  /** DNS servers in place of the system's, from the options or the environment. */
+  readonly dnsServers: readonly string[];
   readonly passwordStdin: boolean;
   /** The password, where a command has asked for it already. */
   readonly password?: string;
@@ -35,6 +38,7 @@ export function createContext(
     json: options.json === true,
     profile: typeof options.profile === "string" ? options.profile : "default",
     resolve: resolveTexts(options.resolve),
+    dnsServers: dnsServerTexts(options.dnsServer),
     passwordStdin: options.passwordStdin === true,
     signal,
     version,

@@ -31,7 +31,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [ExitCode, string])[] = [
   [EXIT.wrongPassword, "the password is wrong"],
   [EXIT.refused, "a node refused, or a share was rejected"],
   [EXIT.unreachable, "a node or domain cannot be reached, or gives no usable answer"],
-  [EXIT.contactChanged, "a contact's keys changed or are not confirmed: compare fingerprints"],
+  [EXIT.contactChanged, "a contact's or a domain's keys changed or are not confirmed: compare fingerprints"],
   [EXIT.notFound, "there is no such account, share, contact, key set or domain"],
   [EXIT.local, "a file or folder on this device is in the way, missing or not private"],
   [EXIT.mismatch, "a file does not have the hash that a list says"],
@@ -41,6 +41,7 @@ export const EXIT_CODE_MEANINGS: readonly (readonly [ExitCode, string])[] = [
 const LOG_IN_AGAIN = "log in again: keypears account login ADDRESS";
 const TRY_LATER = "try again in a moment";
 const CHECK_DOMAIN = "see what the domain answers: keypears discover DOMAIN";
+const TELL_OWNER = "tell the domain's owner, who has to mend what does not hold in: keypears discover DOMAIN";
 
 interface Ending {
   readonly exitCode: ExitCode;
@@ -75,9 +76,6 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   INVITATION_INVALID: { exitCode: EXIT.refused, next: "ask for a new one" },
   DOMAIN_NAME_MISLEADING: { exitCode: EXIT.usage, next: "use a name of one script that reads as what it is" },
   API_URL_INVALID: { exitCode: EXIT.usage, next: "write a URL like https://host.example/api" },
-  DOMAIN_UNPROVEN: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
-  DOMAIN_DOWNGRADED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
-  DOMAIN_CHANGED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
   ADDRESS_TAKEN: {
     exitCode: EXIT.refused,
     next: "choose another name, or log in: keypears account login ADDRESS",
@@ -95,6 +93,12 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   SHUTTING_DOWN: { exitCode: EXIT.unreachable, next: TRY_LATER },
   DISCOVERY_FAILED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
   DISCOVERY_DOCUMENT_INVALID: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
+  DOMAIN_UNPROVEN: { exitCode: EXIT.unreachable, next: TELL_OWNER },
+  DOMAIN_DOWNGRADED: { exitCode: EXIT.unreachable, next: TELL_OWNER },
+  DOMAIN_CHANGED: {
+    exitCode: EXIT.contactChanged,
+    next: "ask the domain's owner for the hash of their key, then: keypears discover DOMAIN --confirm-key HASH; or wait",
+  },
   DOMAIN_NOT_FOUND: { exitCode: EXIT.notFound, next: "check the spelling of the domain" },
   DOMAIN_NOT_HOSTED: { exitCode: EXIT.unreachable, next: CHECK_DOMAIN },
   ADDRESS_UNKNOWN: { exitCode: EXIT.notFound, next: "check the spelling of the address" },

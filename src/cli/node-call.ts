@@ -6,6 +6,7 @@
 
 import { createConnections } from "./connections.ts";
 import type { CommandContext } from "./context.ts";
+import { readDnsServers } from "./dns-server-option.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CliError } from "./failure.ts";
 import { requireProfile } from "./profile.ts";
@@ -26,7 +27,10 @@ export async function withOwnNode<T>(
   use: (node: OwnNode) => Promise<T>,
 ): Promise<T> {
   const { profile, credentials } = requireProfile(context.profile);
-  const connections = createConnections(await readResolve([...profile.resolve, ...context.resolve]));
+  const connections = createConnections(
+    await readResolve([...profile.resolve, ...context.resolve]),
+    await readDnsServers(context.dnsServers),
+  );
   try {
     return await use({
       address: credentials.address,

@@ -87,6 +87,11 @@ function addCommand(parent: Command, spec: CommandSpec, options: ProgramOptions)
       "development: where a domain lies on this machine, such as acme.test=http://127.0.0.1:4273; repeatable",
       (text: string, before: string[] = []) => [...before, text],
     );
+    command.option(
+      "--dns-server <address>",
+      "DNS server to ask in place of the system's, such as 192.0.2.53 or 192.0.2.53:5353; repeatable",
+      (text: string, before: string[] = []) => [...before, text],
+    );
   }
   const examples = spec.examples.map((example) => `  $ ${example}`).join("\n");
   const notes = spec.notes ? `\n\n${command.createHelp().boxWrap(spec.notes, HELP_WIDTH)}` : "";
@@ -129,6 +134,6 @@ function exitCodeHelp(): string {
   return `Exit codes:\n${rows.join("\n")}
 
 With --json an error is one object on standard error: {"error":{"reason","message","exitCode","next"}}. Standard output
-then stays empty, but for what \`hash\` found out about other files. Reasons of nodes are listed in docs/protocol.md, section 9.
+then stays empty, but for what \`hash\` and \`discover\` found out. Reasons of nodes are listed in docs/protocol.md, section 9.
 `;
 }

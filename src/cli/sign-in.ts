@@ -3,11 +3,10 @@
 import { hostname } from "node:os";
 import type { SignedIn } from "../client/sign-in.ts";
 import type { CommandContext } from "./context.ts";
-import { type NodeEnvironment, nodeEnvironment } from "./environment.ts";
+import { environmentOf, type NodeEnvironment } from "./environment.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CliError } from "./failure.ts";
 import { findProfile, type Profile, prepareProfiles, saveProfile } from "./profile.ts";
-import { readResolve } from "./resolve-option.ts";
 import { visible } from "./visible.ts";
 
 const MAX_DEVICE_NAME_LENGTH = 100;
@@ -42,7 +41,7 @@ export async function signInTo(
   // Before anything is done that only this file will remember.
   prepareProfiles(context.profile);
   const resolve = context.resolve.length > 0 ? context.resolve : (profile?.resolve ?? []);
-  const env = nodeEnvironment({ resolve: await readResolve(resolve) });
+  const env = await environmentOf(context, resolve);
   try {
     const deviceName = (typeof device === "string" ? device : hostname()).slice(0, MAX_DEVICE_NAME_LENGTH);
     const { credentials, accountKey } = await signIn({ env, deviceName, profile });

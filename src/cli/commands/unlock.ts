@@ -4,9 +4,8 @@ import { unlockWithPassword } from "../account.ts";
 import { startAgent } from "../agent/client.ts";
 import { printResult, type Run } from "../context.ts";
 import { parseDuration, showTime } from "../duration.ts";
-import { nodeEnvironment } from "../environment.ts";
+import { environmentOf } from "../environment.ts";
 import { requireProfile } from "../profile.ts";
-import { readResolve } from "../resolve-option.ts";
 
 const DEFAULT_DURATION = "8h";
 
@@ -15,7 +14,7 @@ export const run: Run = async (context, _args, options) => {
   const text = typeof options.for === "string" ? options.for : DEFAULT_DURATION;
   const duration = parseDuration("--for", text, "7d");
   const { profile, credentials } = requireProfile(context.profile);
-  const env = nodeEnvironment({ resolve: await readResolve([...profile.resolve, ...context.resolve]) });
+  const env = await environmentOf(context, [...profile.resolve, ...context.resolve]);
   try {
     const accountKey = await unlockWithPassword(context, env);
     const lockAt = Date.now() + duration;
