@@ -50,8 +50,11 @@ export function createBudgets<Name extends string>(
     const now = clock();
     const msPerPoint = 1_000 / perSecond;
     const emptyAt = now + burst * msPerPoint;
-    // A clock that was set back must not leave a budget empty for longer than it takes to fill.
-    const before = Math.min(Math.max(keysOf(name).get(key) ?? now, now), emptyAt);
+    const keys = keysOf(name);
+    const known = keys.get(key) ?? now;
+    // A clock that was set back must not leave a budget empty for longer than it takes to fill: from now on it fills.
+    if (known > emptyAt) keys.set(key, emptyAt);
+    const before = Math.min(Math.max(known, now), emptyAt);
     return { after: before + Math.min(points, burst) * msPerPoint, emptyAt };
   }
 
