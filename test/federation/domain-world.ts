@@ -68,6 +68,10 @@ export interface DomainWorld {
   /** What acme.test serves, as JSON; undefined for 404. */
   readonly site: { document: Record<string, unknown> | undefined; maxAge: number };
   readonly dns: DnsServer;
+  /** Where each name listens on 127.0.0.1. */
+  readonly ports: Readonly<Record<string, number>>;
+  /** The authority's certificate. */
+  readonly authority: string;
   readonly stores: Awaited<ReturnType<typeof openStorage>>;
   readonly node: AskingNode;
   /** What has been asked so far. */
@@ -91,9 +95,14 @@ interface NodeOptions {
   readonly txtTimeoutMs?: number;
 }
 
+interface WorldOptions extends NodeOptions {
+  /** When it begins; {@link NOW} unless given. */
+  readonly now?: number;
+}
+
 /** Makes the world, which ends with the test. */
-export async function makeWorld(options: NodeOptions = {}): Promise<DomainWorld> {
-  const clock = { now: NOW };
+export async function makeWorld(options: WorldOptions = {}): Promise<DomainWorld> {
+  const clock = { now: options.now ?? NOW };
   const owner = generateCompositeKeyPair();
   const asked = { documents: 0, records: 0, proofs: 0 };
   const site: DomainWorld["site"] = { document: undefined, maxAge: 300 };
@@ -122,6 +131,8 @@ export async function makeWorld(options: NodeOptions = {}): Promise<DomainWorld>
     rogue: rogue.host,
     site,
     dns,
+    ports,
+    authority: authority.certificate,
     stores,
     asked,
     node: makeNode(parts, options),
@@ -134,8 +145,8 @@ export async function makeWorld(options: NodeOptions = {}): Promise<DomainWorld>
           apiUrl: host.host.apiUrl,
           nodePublicKeys: [host.host.key.publicKey],
           serial: 7,
-          notBefore: NOW - DAY,
-          notAfter: NOW + 90 * DAY,
+          notBefore: clock.now - DAY,
+          notAfter: clock.now + 90 * DAY,
           ...change,
         },
         key.secretKey,
@@ -173,6 +184,11 @@ async function startHost(name: string, clock: DomainWorld["clock"], asked: Domai
     requestPathPrefix: "/api",
     routes: (router) => {
       router.service(DiscoveryService, {
+        getServerInfo: () => ({
+          software: "test-host/1",
+          protocolVersions: [1],
+          serverTime: BigInt(clock.now),
+        }),
         proveDomain({ domain, nonce }) {
           asked.proofs++;
           if (host.answer) return { proof: host.answer(domain, nonce) };
@@ -181,7 +197,7 @@ async function startHost(name: string, clock: DomainWorld["clock"], asked: Domai
       });
     },
   });
-  const { port } = await startHttp2(credentials, routes);
+  const { port } = await startHttp2(credentials, routes, { allowHTTP1: true });
   return { host, port };
 }
 
