@@ -98,6 +98,8 @@ export interface NodeInWorld {
 
 const COMMAND = join(import.meta.dirname, "../../bin/keypears.js");
 const START_TIMEOUT_MS = 60_000;
+/** How long a run of the tool may take. */
+const RUN_TIMEOUT_MS = 120_000;
 const HTTPS_PORT = 443;
 
 /** Makes a world without names. `production: false` runs everything in development mode wherever it is. */
@@ -192,6 +194,7 @@ export async function createWorld(options: { readonly production?: boolean } = {
         XDG_STATE_HOME: join(home, "state"),
         XDG_RUNTIME_DIR: home,
         TZ: "UTC",
+        KEYPEARS_DNS_SERVER: dns.address,
         KEYPEARS_RESOLVE: resolveFlags()
           .filter((flag) => flag !== "--resolve")
           .join(" "),
@@ -204,7 +207,7 @@ export async function createWorld(options: { readonly production?: boolean } = {
           new URL(`https://${address}:${port}`),
         ]),
       );
-      const environment = nodeEnvironment({ resolve });
+      const environment = nodeEnvironment({ resolve, dnsServers: [dns.address] });
       endings.push(async () => environment.close());
       return environment;
     },
@@ -307,6 +310,7 @@ function makeTool(home: string, env: () => NodeJS.ProcessEnv): WorldTool {
     const child = spawn(process.execPath, [COMMAND, ...args, ...flags], {
       cwd: home,
       env: env(),
+      timeout: RUN_TIMEOUT_MS,
       stdio: ["pipe", "pipe", "pipe"],
     });
     child.stdin.on("error", () => undefined); // a run that reads no input may end before it has taken it
