@@ -1,8 +1,9 @@
 /** What one connection may ask of the node at once, and what it may begin and leave. */
 
 import { constants, type ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
 import type { Logger } from "../logger.ts";
-import type { Exchange } from "./exchange.ts";
+import { type Connection, type Exchange, newConnection } from "./exchange.ts";
 import type { Exchanges } from "./in-flight.ts";
 
 /**
@@ -19,15 +20,17 @@ export const RESETS = { burst: 500, perSecond: 50 };
 
 /** The requests of one HTTP/1.1 connection that are not answered yet. */
 export interface Pipeline {
+  readonly connection: Connection;
   /** Counts a request; false if it is one too many. */
   readonly enter: () => boolean;
   readonly ended: (exchange: Exchange) => void;
 }
 
 /** The pipeline of a new connection. */
-export function createPipeline(exchanges: Exchanges): Pipeline {
+export function createPipeline(socket: Socket, exchanges: Exchanges): Pipeline {
   let open = 0;
   return {
+    connection: newConnection(socket),
     enter() {
       open += 1;
       return open <= MAX_PIPELINED;

@@ -11,7 +11,6 @@ import {
   Http2ServerResponse,
   type IncomingHttpHeaders as IncomingHttp2Headers,
   type OutgoingHttpHeaders,
-  type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
 import type { Socket } from "node:net";
@@ -94,10 +93,15 @@ export class Http1Exchange implements Exchange {
   ended = false;
 
   /** @param ended called once, before `onEnd`. */
-  constructor(request: IncomingMessage, response: ServerResponse, ended: (exchange: Exchange) => void) {
+  constructor(
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+    ended: (exchange: Exchange) => void,
+  ) {
+    this.connection = connection;
     this.#request = request;
     this.#response = response;
-    this.connection = connectionOf(request.socket);
     // A broken connection is seen by its close; the events must only not go unheard.
     request.on("error", nothing);
     response.on("error", nothing);
@@ -178,16 +182,16 @@ export class Http2Exchange implements Exchange {
 
   /** @param ended called once, before `onEnd`; `reset` if the stream ended by a reset with an error. */
   constructor(
-    session: ServerHttp2Session,
+    connection: Connection,
     stream: ServerHttp2Stream,
     headers: IncomingHttp2Headers,
     rawHeaders: string[],
     ended: (exchange: Exchange, reset: boolean) => void,
   ) {
+    this.connection = connection;
     this.#stream = stream;
     this.headers = headers;
     this.#rawHeaders = rawHeaders;
-    this.connection = connectionOf(session);
     stream.on("close", () => {
       this.ended = true;
       ended(this, stream.rstCode !== constants.NGHTTP2_NO_ERROR);
@@ -255,22 +259,16 @@ export class Http2Exchange implements Exchange {
   endConnection(): void {}
 }
 
-const connections = new WeakMap<object, Connection>();
 let connectionCount = 0;
 
-/** An HTTP/2 session is one connection; its requests share it. */
-function connectionOf(carrier: Socket | ServerHttp2Session): Connection {
-  const known = connections.get(carrier);
-  if (known !== undefined) return known;
+/** A new connection over a socket. */
+export function newConnection(socket: Socket): Connection {
   connectionCount += 1;
-  const socket = "remoteAddress" in carrier ? carrier : carrier.socket;
-  const connection = {
+  return {
     id: `c${connectionCount}`,
     remoteAddress: socket.remoteAddress,
-    encrypted: "encrypted" in carrier && carrier.encrypted === true,
+    encrypted: "encrypted" in socket && socket.encrypted === true,
   };
-  connections.set(carrier, connection);
-  return connection;
 }
 
 function setStanding(response: Response, headers: HeaderList): void {

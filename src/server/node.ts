@@ -24,14 +24,17 @@ import { serviceError } from "../services/errors.ts";
 import { createAccountEvents } from "../services/events.ts";
 import { createFamiliarPrefixes } from "../services/familiar-prefixes.ts";
 import { hashData, spendHash } from "../services/hashing.ts";
+import { createNodeHealth } from "../services/health.ts";
 import { openNodeDomains } from "../services/hosted-domains.ts";
-import { registerServices } from "../services/index.ts";
+import { registerServices, SCHEMA } from "../services/index.ts";
 import { createKeySetAnswers } from "../services/key-set-answers.ts";
 import { createNodeKeys, ensureNodeKey } from "../services/node-keys.ts";
+import { encodeFiles } from "../services/schema.ts";
 import { openStorage, type Storage } from "../storage/open.ts";
 import { BLAKE3_PATH, createBlake3Endpoint } from "./blake3-endpoint.ts";
 import { type BudgetRate, createBudgets } from "./budgets.ts";
 import { identifyCaller } from "./caller.ts";
+import { createDescriptorEndpoint, DESCRIPTORS_PATH } from "./descriptor-endpoint.ts";
 import type { Exchange } from "./exchange.ts";
 import { createHttpHandler } from "./http.ts";
 import { type Certificate, type ConnectionSource, type ListenerTimeouts, listen } from "./listener.ts";
@@ -158,6 +161,11 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     config.apiUrl ?? developmentApiUrl(config, listener.address),
     apiUrlOptions,
   );
+  const watchPollMs = overrides.watchPollMs ?? WATCH_POLL_MS;
+  const checkDatabase = async () => {
+    await storage.accounts.byId(0);
+  };
+  const health = createNodeHealth({ checkDatabase, pollMs: watchPollMs, log });
   const context: ServiceContext = {
     software: SOFTWARE,
     clock,
@@ -177,6 +185,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     inbound: federation.inbound,
     wakeOutbox: (domain) => federation.outbox.wake(domain),
     events,
+    health,
     hints,
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
@@ -187,7 +196,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
       hints,
       firstContactDifficulty: config.firstContactDifficulty,
     }),
-    watchPollMs: overrides.watchPollMs ?? WATCH_POLL_MS,
+    watchPollMs,
     watchKeepAliveMs: WATCH_KEEP_ALIVE_MS,
     shutdown: stopping.signal,
   };
@@ -205,6 +214,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     spend: (caller) => spendHash(context, caller),
     hash: hashData,
   });
+  const descriptors = createDescriptorEndpoint(encodeFiles(SCHEMA));
   handle = createHttpHandler({
     rpc: createRpcDispatcher({
       ...incoming,
@@ -215,16 +225,19 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
       // Session tokens and invitation codes, beside what callers choose.
       secretServices: new Set(["keypears.v1.AccountService", "keypears.v1.DomainService"]),
     }),
-    routes: new Map(prefixes.map((prefix) => [prefix + BLAKE3_PATH, blake3])),
+    routes: new Map(
+      prefixes.flatMap((prefix) => [
+        [prefix + BLAKE3_PATH, blake3],
+        [prefix + DESCRIPTORS_PATH, descriptors],
+      ]),
+    ),
     discoveryDocument(domain) {
       // Of a suspended one too: where it is served here, the domain could not come back without it. It proves nothing.
       if (!domains.has(domain)) return undefined;
       return buildDiscoveryDocument(apiUrl, apiUrlOptions, domains.documentKey(domain));
     },
     developmentDomain: config.development ? config.domains[0] : undefined,
-    checkDatabase: async () => {
-      await storage.accounts.byId(0);
-    },
+    checkDatabase,
     stopping: stopping.signal,
     secure: certificate !== undefined,
     log,
@@ -274,6 +287,8 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
 
   async function close(): Promise<void> {
     log.info({}, "stopping");
+    // While streams are still open, so that whoever watches the health of this node hears of it before they end.
+    await health.stop();
     stopping.abort(shuttingDown());
     // Side by side, so that both together take no longer than one of them may.
     await Promise.all([listener.close(), federation.outbox.close(OUTBOX_GRACE_MS)]);

@@ -14,7 +14,7 @@ import {
 import { createServer as createNetServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { createPipeline, type Pipeline, RESETS, resetGuard } from "./connection-guards.ts";
-import { type Exchange, Http1Exchange, Http2Exchange } from "./exchange.ts";
+import { type Exchange, Http1Exchange, Http2Exchange, newConnection } from "./exchange.ts";
 import type { Exchanges } from "./in-flight.ts";
 import type { Certificate, ListenerOptions, ListenerTimeouts } from "./listener.ts";
 import { sniff } from "./sniff.ts";
@@ -61,7 +61,7 @@ export function createPort(
     const { socket } = request;
     let pipeline = pipelines.get(socket);
     if (pipeline === undefined) {
-      pipeline = createPipeline(exchanges);
+      pipeline = createPipeline(socket, exchanges);
       pipelines.set(socket, pipeline);
     }
     if (!pipeline.enter()) {
@@ -70,7 +70,7 @@ export function createPort(
       log.warn({ peer: socket.remoteAddress }, "a connection was ended for asking too much at once");
       socket.destroy();
     } else {
-      handler(exchanges.track(new Http1Exchange(request, response, pipeline.ended)));
+      handler(exchanges.track(new Http1Exchange(pipeline.connection, request, response, pipeline.ended)));
     }
   });
   // Node starts the clock of headersTimeout and requestTimeout when a server listens. This one never listens itself, it is
@@ -83,6 +83,7 @@ export function createPort(
     sessions.add(session);
     session.setLocalWindowSize(SESSION_WINDOW_BYTES);
     session.once("close", () => sessions.delete(session));
+    const connection = newConnection(session.socket);
     const countReset = resetGuard(session, log);
     const ended = (exchange: Exchange, reset: boolean) => {
       if (reset) countReset();
@@ -93,7 +94,7 @@ export function createPort(
       stream.on("error", nothing);
       if (stream.destroyed) countReset();
       else if (mayProceed(stream, headers)) {
-        handler(exchanges.track(new Http2Exchange(session, stream, headers, rawHeaders, ended)));
+        handler(exchanges.track(new Http2Exchange(connection, stream, headers, rawHeaders, ended)));
       }
     });
   });

@@ -40,14 +40,23 @@ export function respondError(
   respondJson(response, status, { error: { reason, message } }, { ...type, ...headers });
 }
 
-/** Answers with a text and its headers. A response to HEAD goes without its body by itself. */
+/** Answers with a text and its headers. */
 export function respondText(
   response: Response,
   status: number,
   text: string,
   headers: Readonly<Record<string, string>>,
 ): void {
-  const body = Buffer.from(text);
+  respondBytes(response, status, Buffer.from(text), headers);
+}
+
+/** Answers with bytes and their headers. A response to HEAD goes without its body by itself. */
+export function respondBytes(
+  response: Response,
+  status: number,
+  body: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+): void {
   response.statusCode = status;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   if (status !== 304) response.setHeader("Content-Length", String(body.length));
