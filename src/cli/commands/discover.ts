@@ -9,10 +9,11 @@ import type { DomainCheck, DomainStanding } from "../../protocol/domain-check.ts
 import { confirmDomainKey, type DomainMemory } from "../../protocol/domain-memory.ts";
 import { type CommandContext, printResult, type Run } from "../context.ts";
 import { deviceDomains } from "../device-domains.ts";
+import { readKeyHash } from "../domain-key-option.ts";
 import { showTime } from "../duration.ts";
 import { environmentOf, type NodeEnvironment } from "../environment.ts";
 import { EXIT, endingOf } from "../exit-codes.ts";
-import { CliError, failureOf, usageError } from "../failure.ts";
+import { CliError, failureOf } from "../failure.ts";
 import { findProfile } from "../profile.ts";
 import { visible } from "../visible.ts";
 
@@ -45,7 +46,7 @@ const MARKS: Readonly<Record<Check["outcome"], string>> = {
 /** Makes every check of a domain and asks the node that it names what it is. The result is printed whatever it is. */
 export const run: Run = async (context, [text], options) => {
   const domain = canonicalDomain(String(text));
-  const confirmed = confirmedKey(options.confirmKey);
+  const confirmed = readKeyHash("--confirm-key", options.confirmKey);
   const remembered = findProfile(context.profile)?.resolve ?? [];
   const env = await environmentOf(context, [...remembered, ...context.resolve]);
   try {
@@ -141,13 +142,6 @@ function problemOf(
   const first = domainChecks.find(({ outcome }) => outcome === "retry");
   const message = `${domain} cannot be checked now: ${failure?.message ?? first?.message}`;
   return new CliError("DISCOVERY_FAILED", exitCode, message, "try again in a moment");
-}
-
-function confirmedKey(option: unknown): string | undefined {
-  if (option === undefined) return undefined;
-  const hash = String(option).toLowerCase();
-  if (/^[0-9a-f]{64}$/.test(hash)) return hash;
-  throw usageError("--confirm-key must be the hash of the domain's key, 64 hex digits");
 }
 
 /** Takes a waiting key for the domain's on the person's word, and looks again. */

@@ -47,4 +47,33 @@ export const NODE_COMMANDS: readonly CommandSpec[] = [
     ownResolve: true,
     load: async () => (await import("./install.ts")).run,
   },
+  {
+    name: "peers",
+    summary: "list what other domains have proven to your node, and whose key waits",
+    description:
+      "List the domains that proved themselves to the node within 30 days: when and with which serial. A new key that nothing " +
+      "vouches for waits, and deliveries with it, until it has stood for 7 days or you confirm it.",
+    options: [
+      CONFIG,
+      ["--waiting", "only those with a key that waits"],
+      ["--limit <n>", "at most this many (default: 50)"],
+      ["--after <domain>", "those that follow this one by name"],
+    ],
+    examples: ["keypears node peers", "keypears node peers --waiting"],
+    ownResolve: true,
+    load: async () => (await import("./peers.ts")).run,
+  },
+  {
+    name: "confirm-peer",
+    summary: "confirm another domain's new key",
+    description:
+      "Take a key that waits for the domain's, after its owner told you the key's hash over another way than the domain itself.",
+    arguments: [["<DOMAIN>", "the domain whose key waits"]],
+    options: [CONFIG, ["--key <hash>", "the hash that the owner told you, 64 hex digits"]],
+    examples: [
+      "keypears node confirm-peer partner.example --key 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    ],
+    ownResolve: true,
+    load: async () => (await import("./confirm-peer.ts")).run,
+  },
 ];
