@@ -159,6 +159,8 @@ export const REASONS = {
   SHUTTING_DOWN: "UNAVAILABLE",
   /** The call took longer than its deadline. */
   DEADLINE_EXCEEDED: "DEADLINE_EXCEEDED",
+  /** Health was asked about a service that the node does not have. */
+  SERVICE_UNKNOWN: "NOT_FOUND",
   /** There is no such method. */
   METHOD_UNKNOWN: "UNIMPLEMENTED",
   /** A bug of this node. */

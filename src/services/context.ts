@@ -19,6 +19,7 @@ import type { LookUpPublished } from "./domain-checks.ts";
 import { serviceError } from "./errors.ts";
 import type { AccountEvents } from "./events.ts";
 import type { FamiliarPrefixes } from "./familiar-prefixes.ts";
+import type { NodeHealth } from "./health.ts";
 import type { NodeDomains } from "./hosted-domains.ts";
 import type { KeySetAnswers } from "./key-set-answers.ts";
 import type { NodeKeys } from "./node-keys.ts";
@@ -98,6 +99,7 @@ export interface ServiceContext {
   /** Tells the outbox that something waits; with a domain, that it is to be tried though it failed before. */
   readonly wakeOutbox: (retriedDomain?: string) => void;
   readonly events: AccountEvents;
+  readonly health: NodeHealth;
   /** To and from the other processes and nodes of the database. */
   readonly hints: Hints;
   /** Takes points (1 if none are given) from a budget; throws RATE_LIMITED with RetryInfo when they are not there. */

@@ -26,6 +26,7 @@ import { DOMAIN_CHECKS } from "../../src/protocol/domain-check.ts";
 import * as limits from "../../src/protocol/limits.ts";
 import { MAX_PAYLOAD_BYTES } from "../../src/protocol/payload.ts";
 import { REASONS } from "../../src/protocol/reasons.ts";
+import { SERVICES } from "../../src/services/index.ts";
 
 const document = readFileSync(new URL("../../docs/protocol.md", import.meta.url), "utf8");
 
@@ -53,6 +54,14 @@ function listedLimits(names: RegExp): Record<string, number> {
     listed.map(([name, value = ""]) => [name, Number(value.replace(/ .*/, "").replaceAll(",", ""))]),
   );
 }
+
+/** How a method's kind is written behind its name. */
+const KINDS = {
+  unary: "",
+  server_streaming: " (server stream)",
+  client_streaming: " (client stream)",
+  bidi_streaming: " (streams both ways)",
+};
 
 describe("the protocol document", () => {
   it("lists every reason of an error with its code, and no other", () => {
@@ -124,6 +133,18 @@ describe("the protocol document", () => {
     for (const [name, fields] of shown) expect([name, fields]).toEqual([name, declared.get(name as string)]);
   });
 
+  it("lists every method of the standard services", () => {
+    const standard = SERVICES.filter(({ typeName }) => !typeName.startsWith("keypears."));
+    const known = standard.flatMap(({ typeName, methods }) =>
+      methods.map(({ name, methodKind }) => `${typeName}/${name}${KINDS[methodKind]}`),
+    );
+    expect(
+      rows(section("### Standard services"))
+        .map(([name]) => name)
+        .toSorted(),
+    ).toEqual(known.toSorted());
+  });
+
   it("lists every method, whether it can be called by GET, and whether it takes a request id", () => {
     const services = [
       DiscoveryService,
@@ -134,15 +155,9 @@ describe("the protocol document", () => {
       FederationService,
       HashService,
     ];
-    const kinds = {
-      unary: "",
-      server_streaming: " (server stream)",
-      client_streaming: " (client stream)",
-      bidi_streaming: " (streams both ways)",
-    };
     const known = services.flatMap((service) =>
       service.methods.map((method) => [
-        `${service.name}/${method.name}${kinds[method.methodKind]}`,
+        `${service.name}/${method.name}${KINDS[method.methodKind]}`,
         method.idempotency === MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS ? "GET" : "",
         method.input.fields.some(({ name }) => name === "request_id") ? "yes" : "",
       ]),

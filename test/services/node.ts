@@ -38,6 +38,7 @@ import { callerKey, type ServiceContext } from "../../src/services/context.ts";
 import { serviceError, toConnectError } from "../../src/services/errors.ts";
 import { createAccountEvents } from "../../src/services/events.ts";
 import { createFamiliarPrefixes } from "../../src/services/familiar-prefixes.ts";
+import { createNodeHealth } from "../../src/services/health.ts";
 import { openNodeDomains } from "../../src/services/hosted-domains.ts";
 import { registerServices } from "../../src/services/index.ts";
 import { createKeySetAnswers } from "../../src/services/key-set-answers.ts";
@@ -233,6 +234,13 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       wakes += 1;
     },
     events,
+    health: createNodeHealth({
+      checkDatabase: async () => {
+        await storage.accounts.byId(0);
+      },
+      pollMs: 25,
+      log: silentLogger,
+    }),
     hints,
     spend: async (budget, key, points = 1) => requireNoWait(budgets.draw(budget, key, points)),
     requireBudget: async (budget, key) => requireNoWait(budgets.look(budget, key)),
