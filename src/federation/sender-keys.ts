@@ -104,7 +104,9 @@ export function createSenderKeyDirectory(options: SenderKeyDirectoryOptions): Se
     const cached = known.get(id);
     if (cached === undefined) return undefined;
     const { succession, learntAt } = cached;
-    return succession.supersededAt !== 0 || clock() < learntAt + ACTIVE_NUMBER_TTL_MS ? cached : undefined;
+    const mayHaveChanged =
+      succession.supersededAt === 0 && !isWithin(ACTIVE_NUMBER_TTL_MS, learntAt, clock());
+    return mayHaveChanged ? undefined : cached;
   }
 
   return {
@@ -117,7 +119,7 @@ export function createSenderKeyDirectory(options: SenderKeyDirectoryOptions): Se
       if (keys !== undefined) return { kind: "found", keys };
       if (isRecent(missing.get(id), now)) return { kind: "unknown" };
       const missedAt = lastMiss.get(address);
-      if (!known.has(id) && missedAt !== undefined && isRecent(missedAt, now)) {
+      if (!known.has(id) && isRecent(missedAt, now)) {
         const retryAfterMs = missedAt + UNKNOWN_NUMBER_INTERVAL_MS - now;
         return { kind: "unavailable", message: "sender's key set was asked for just now", retryAfterMs };
       }
@@ -128,8 +130,13 @@ export function createSenderKeyDirectory(options: SenderKeyDirectoryOptions): Se
   };
 }
 
-function isRecent(at: number | undefined, now: number): boolean {
-  return at !== undefined && now < at + UNKNOWN_NUMBER_INTERVAL_MS;
+function isRecent(at: number | undefined, now: number): at is number {
+  return at !== undefined && isWithin(UNKNOWN_NUMBER_INTERVAL_MS, at, now);
+}
+
+/** Whether something is younger than that. Where the clock was set back, no age can be told, and it counts as older. */
+function isWithin(ms: number, at: number, now: number): boolean {
+  return now >= at && now < at + ms;
 }
 
 function isAbsence(reason: string | undefined): boolean {

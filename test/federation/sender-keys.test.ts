@@ -76,6 +76,16 @@ describe("looking up senders' key sets", () => {
     expect(state.asked).toEqual([1, 1]);
   });
 
+  it("asks again when the clock was set back, and no age can be told", async () => {
+    const { state, get } = directory((number) => (number === 1 ? published(first) : absent()));
+    await get(1);
+    await get(3);
+    state.now -= 24 * 60 * MINUTE;
+    state.answer = (number) => (number === 1 ? published(first, second) : published(second));
+    expect(await get(1)).toMatchObject({ keys: { succession: { supersededAt: second.keySet.createdAt } } });
+    expect(await get(2)).toMatchObject({ kind: "found" });
+  });
+
   it("never serves an active set stale when its domain cannot be asked", async () => {
     const { state, get } = directory(() => published(first));
     await get(1);
