@@ -14,6 +14,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import tls from "node:tls";
 import { freePort } from "../../src/cli/demo/node-process.ts";
 import { type NodeEnvironment, nodeEnvironment } from "../../src/cli/environment.ts";
+import type { RawOptions } from "../../src/config.ts";
 import { DISCOVERY_PATH } from "../../src/protocol/discovery-document.ts";
 import { type CertificateAuthority, type Credentials, createCertificateAuthority } from "./certificates.ts";
 import { type DnsServer, startDnsServer } from "./dns-server.ts";
@@ -34,6 +35,8 @@ export interface WorldNode {
   start(): Promise<void>;
   /** Asks it to end, and waits until it has. */
   stop(): Promise<void>;
+  /** What its operator does: `keypears node …` with `--json`, and what that printed. */
+  operate<T = Record<string, unknown>>(words: readonly string[]): Promise<T>;
 }
 
 /** A web server that has nothing but discovery documents. */
@@ -92,8 +95,8 @@ export interface NodeInWorld {
   readonly domain?: string;
   /** Names beside its own that its certificate is good for. */
   readonly names?: readonly string[];
-  /** Further options of `keypears serve`. */
-  readonly flags?: readonly string[];
+  /** Further options of its configuration. */
+  readonly options?: RawOptions;
 }
 
 const COMMAND = join(import.meta.dirname, "../../bin/keypears.js");
@@ -118,11 +121,8 @@ export async function createWorld(options: { readonly production?: boolean } = {
   const endings: (() => Promise<unknown>)[] = [() => dns.close()];
   let lastAddress = 0;
 
-  const resolveFlags = () =>
-    Array.from(places.values(), ({ name, address, port }) => [
-      "--resolve",
-      `${name}=https://${address}:${port}`,
-    ]).flat();
+  const resolveTexts = () =>
+    Array.from(places.values(), ({ name, address, port }) => `${name}=https://${address}:${port}`);
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: authorityFile };
 
   const url: World["url"] = ({ name, port }, path) =>
@@ -153,16 +153,32 @@ export async function createWorld(options: { readonly production?: boolean } = {
       await writeFile(files[0], cert);
       await writeFile(files[1], key, { mode: 0o600 });
       const apiUrl = url(place, "/api");
-      const args = [
-        ["serve", "--domain", given.domain ?? place.name, "--api-url", apiUrl],
-        ["--listen", `${place.address}:${place.port}`, "--tls-cert", files[0], "--tls-key", files[1]],
-        ["--data-dir", own, "--dns-server", dns.address, "--allow-network", "127.0.0.0/8"],
-        ["--registration", "open", "--creation-difficulty", "1", "--first-contact-difficulty", "1"],
-        ["--log-format", "json", "--log-level", "debug"],
-        ...(production ? [] : [["--dev"], resolveFlags()]),
-        given.flags ?? [],
-      ].flat();
-      const node = nodeProcess(place, apiUrl, args, env, authority.certificate);
+      const config: RawOptions = {
+        domain: given.domain ?? place.name,
+        "api-url": apiUrl,
+        listen: `${place.address}:${place.port}`,
+        "tls-cert": files[0],
+        "tls-key": files[1],
+        "data-dir": own,
+        "dns-server": [dns.address],
+        "allow-network": ["127.0.0.0/8"],
+        registration: "open",
+        "creation-difficulty": 1,
+        "first-contact-difficulty": 1,
+        "log-format": "json",
+        "log-level": "debug",
+        ...(production ? {} : { dev: true, resolve: resolveTexts() }),
+        ...given.options,
+      };
+      const file = join(own, "node.json");
+      await writeFile(file, JSON.stringify(config), { mode: 0o600 });
+      const operator = makeTool(own, () => env);
+      const args = ["serve", "--config", file];
+      const running = nodeProcess(place, apiUrl, args, env, authority.certificate);
+      const node: WorldNode = {
+        ...running,
+        operate: (words) => operator.json(["node", ...words, "--config", file]),
+      };
       endings.push(node.stop);
       return node;
     },
@@ -195,9 +211,7 @@ export async function createWorld(options: { readonly production?: boolean } = {
         XDG_RUNTIME_DIR: home,
         TZ: "UTC",
         KEYPEARS_DNS_SERVER: dns.address,
-        KEYPEARS_RESOLVE: resolveFlags()
-          .filter((flag) => flag !== "--resolve")
-          .join(" "),
+        KEYPEARS_RESOLVE: resolveTexts().join(" "),
       }));
     },
     environment() {
@@ -242,7 +256,7 @@ function nodeProcess(
   args: readonly string[],
   env: NodeJS.ProcessEnv,
   ca: string,
-): WorldNode {
+): Omit<WorldNode, "operate"> {
   let child: ChildProcess | undefined;
   let words = "";
 
