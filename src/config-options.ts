@@ -188,7 +188,7 @@ export const OPTIONS = {
     example: "10.0.0.7",
   }),
   "dns-server": many("ADDRESS[:PORT]", parseDnsServerOption, {
-    help: "DNS server that is asked about other domains, in place of the system's",
+    help: "server to ask in DNS about other domains, in place of the system's",
     example: "192.0.2.53",
   }),
   "require-proven-domains": toggle("talk only to domains that prove their owner's consent to their host"),

@@ -121,6 +121,8 @@ describe("a configuration", () => {
       development: false,
       logLevel: "info",
       requirePostQuantum: false,
+      requireProvenDomains: false,
+      dnsServers: [],
       warnings: [],
     });
     expect(config.limits).toMatchObject({
@@ -128,6 +130,30 @@ describe("a configuration", () => {
       lookupsPerSecond: 50,
       lookupBurst: 200,
     });
+  });
+
+  it("names DNS servers by their addresses, with the port of DNS unless there is another", () => {
+    const dnsServer = ["192.0.2.53", "192.0.2.53:5353", "2001:db8::1", "[2001:db8::1]:54", "[::1]"];
+    expect(withFlags({ dnsServer }).dnsServers).toEqual([
+      "192.0.2.53:53",
+      "192.0.2.53:5353",
+      "[2001:db8::1]:53",
+      "[2001:db8::1]:54",
+      "[::1]:53",
+    ]);
+    for (const wrong of [
+      "dns.example",
+      "192.0.2.53:0",
+      "192.0.2.53:65536",
+      "192.0.2",
+      "[192.0.2.53]:53",
+      "::1:x",
+      "",
+    ]) {
+      expect(refusal({ flags: { domain: "acme.example", "dns-server": [wrong] }, env: HOME })).toMatch(
+        /^--dns-server: must be an IP address/,
+      );
+    }
   });
 
   it("has one process unless told otherwise, and on request one for each core", () => {
