@@ -3,8 +3,6 @@
  * is encoded; all else is as it serves. Prints what the programs of `servers.ts` do.
  */
 
-// First, as the node itself has it: the protobuf library looks for it once.
-import "../../src/server/to-base64.ts";
 import { join } from "node:path";
 import { KeySetService } from "../../gen/keypears/v1/key_set_service_pb.ts";
 import { loadConfig } from "../../src/config.ts";

@@ -3,7 +3,6 @@
  * ended in the opposite order.
  */
 
-import "./to-base64.ts";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { type Clock, systemClock } from "../clock.ts";
