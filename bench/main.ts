@@ -9,6 +9,7 @@ import { type Bench, type BenchResult, toTable } from "./result.ts";
 const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
   cli: () => import("./cli.ts"),
   crypto: () => import("./crypto.ts"),
+  federation: () => import("./federation.ts"),
   hash: () => import("./hash.ts"),
   rpc: () => import("./rpc.ts"),
   scale: () => import("./scale.ts"),
@@ -17,7 +18,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ bench: Bench }>>> = {
 };
 
 /** Those that stand in the report. */
-const REPORTED = ["hash", "crypto", "stamp", "rpc", "scale"];
+const REPORTED = ["hash", "crypto", "stamp", "rpc", "federation", "scale"];
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

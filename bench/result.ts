@@ -85,7 +85,8 @@ export function formatBytes(bytes: number): string {
   return `${bytes} B`;
 }
 
-function quantile(sorted: readonly number[], q: number): number {
+/** What a part of the figures does not exceed; `q` is from 0 to 1, the figures are in ascending order. */
+export function quantile(sorted: readonly number[], q: number): number {
   const position = (sorted.length - 1) * q;
   const below = sorted[Math.floor(position)] ?? Number.NaN;
   const above = sorted[Math.ceil(position)] ?? Number.NaN;

@@ -12,6 +12,8 @@ export interface ServerProcess {
   readonly said: Readonly<Record<string, unknown>>;
   /** Processor time of it and of all processes that it started, in seconds. */
   cpuSeconds(): number;
+  /** @throws Error with what it said last, if it has ended by itself. */
+  requireAlive(): void;
   stop(): Promise<void>;
 }
 
@@ -41,6 +43,11 @@ export async function startServer(args: readonly string[], core?: number): Promi
     pid,
     said: JSON.parse(String(first[0])) as Record<string, unknown>,
     cpuSeconds: () => [pid, ...descendants(pid)].reduce((sum, one) => sum + cpuSecondsOf(one), 0),
+    requireAlive() {
+      const { exitCode, signalCode } = child;
+      if (exitCode === null && signalCode === null) return;
+      throw new Error(`a server ended with ${exitCode ?? signalCode}: ${lastWords.trim()}`);
+    },
     async stop() {
       child.kill("SIGTERM");
       await ended;

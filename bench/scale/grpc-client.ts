@@ -32,7 +32,8 @@ export async function makeCalls(port: number, calls: readonly Call[], atOnce: nu
   }
 }
 
-function makeCall(session: ClientHttp2Session, { path, message, token }: Call): Promise<void> {
+/** Makes one call. @throws Error if it failed. */
+export function makeCall(session: ClientHttp2Session, { path, message, token }: Call): Promise<void> {
   return new Promise((resolve, reject) => {
     const stream = session.request({
       ":method": "POST",

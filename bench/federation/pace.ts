@@ -1,0 +1,96 @@
+/**
+ * Sends shares at an even pace, and looks when they are durable at the other end: from the acknowledgement of SendShare to the
+ * first sight of the share in the receiver's database, which is looked at every two milliseconds.
+ */
+
+import { readFile } from "node:fs/promises";
+import { type ClientHttp2Session, connect } from "node:http2";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { SendShareRequestSchema } from "../../gen/keypears/v1/share_service_pb.ts";
+import { toHex } from "../../src/crypto/bytes.ts";
+import { makeCall } from "../scale/grpc-client.ts";
+import type { Call } from "../scale/operation.ts";
+import type { Ground, Road } from "./roads.ts";
+import type { ReadyShare } from "./sealing.ts";
+
+const PATH = "/keypears.v1.ShareService/SendShare";
+const CONNECTIONS = 4;
+const WATCH_MS = 2;
+const PATIENCE_MS = 60_000;
+
+/**
+ * Sends so many shares a second.
+ *
+ * @returns milliseconds from acknowledged to durable, for each.
+ * @throws Error if one is refused, or not durable a minute after the last was sent.
+ */
+export async function sendPaced(
+  road: Road,
+  { folder }: Ground,
+  shares: readonly ReadyShare[],
+  perSecond: number,
+): Promise<number[]> {
+  const calls = shares.map(({ envelope, sender }): Call => {
+    const request = create(SendShareRequestSchema, { envelope });
+    return { path: PATH, message: toBinary(SendShareRequestSchema, request), token: sender.token };
+  });
+  const ca = await readFile(join(folder, "authority.crt"), "utf8");
+  const sessions = Array.from({ length: CONNECTIONS }, () =>
+    connect(`https://localhost:${road.port}`, { ca }),
+  );
+  const broken = Promise.all(
+    sessions.map((session) => new Promise<never>((_, reject) => session.on("error", reject))),
+  );
+  broken.catch(() => {});
+  try {
+    const durable = watchInbox(road, shares.length);
+    const acknowledged = sendAll(sessions, calls, perSecond);
+    const [durableAt, acknowledgedAt] = await Promise.race([broken, Promise.all([durable, acknowledged])]);
+    return shares.map(({ shareId }, index) => {
+      const at = durableAt?.get(toHex(shareId)) ?? Number.NaN;
+      // A share may arrive before its sender hears that it was taken.
+      return Math.max(0, at - (acknowledgedAt?.[index] ?? Number.NaN));
+    });
+  } finally {
+    for (const session of sessions) session.destroy();
+  }
+}
+
+/** Makes each call when its time has come, however the others fare; answers when each was acknowledged. */
+async function sendAll(
+  sessions: readonly ClientHttp2Session[],
+  calls: readonly Call[],
+  perSecond: number,
+): Promise<number[]> {
+  const began = performance.now();
+  const answers: Promise<number>[] = [];
+  for (const [index, call] of calls.entries()) {
+    const wait = began + (index * 1_000) / perSecond - performance.now();
+    if (wait > 0) await delay(wait);
+    const session = sessions[index % sessions.length];
+    if (session === undefined) throw new Error("there is no connection");
+    const answered = makeCall(session, call).then(() => performance.now());
+    answered.catch(() => {});
+    answers.push(answered);
+  }
+  return Promise.all(answers);
+}
+
+/** When each of the next shares was first seen, by its id in hex. */
+async function watchInbox({ inbox, name }: Road, count: number): Promise<Map<string, number>> {
+  const seen = new Map<string, number>();
+  let known = inbox.count();
+  let lastNews = performance.now();
+  while (seen.size < count) {
+    const ids = inbox.after(known);
+    const now = performance.now();
+    for (const id of ids) seen.set(id, now);
+    known += ids.length;
+    if (ids.length > 0) lastNews = now;
+    if (now - lastNews > PATIENCE_MS) throw new Error(`${name}: the shares did not arrive`);
+    await delay(WATCH_MS);
+  }
+  return seen;
+}
