@@ -4,14 +4,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  create,
-  type DescMethod,
-  fromBinary,
-  type MessageInitShape,
-  type MessageShape,
-  toBinary,
-} from "@bufbuild/protobuf";
+import type { DescMethod, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import {
   Client,
   type ClientReadableStream,
@@ -29,6 +22,7 @@ import { ShareBox, ShareService } from "../../gen/keypears/v1/share_service_pb.t
 import { verifyKeySet } from "../../src/protocol/key-set.ts";
 import { createCertificateAuthority } from "../support/certificates.ts";
 import { environment, type Person, seal, signUp } from "../support/clients.ts";
+import { codecOf } from "../support/grpc-client.ts";
 import { startTestNode, type TestNode } from "../support/nodes.ts";
 import { decodeStatus, detailsOf } from "./rpc-status.ts";
 
@@ -79,16 +73,6 @@ describe.each(["h2c", "TLS"])("@grpc/grpc-js, over %s", (kind) => {
     await node?.remove();
     await rm(folder, { recursive: true, force: true });
   }, TIMEOUT_MS);
-
-  function codecOf<Method extends DescMethod>(method: Method) {
-    return {
-      path: `/${method.parent.typeName}/${method.name}`,
-      encode: (message: MessageInitShape<Method["input"]>) =>
-        Buffer.from(toBinary(method.input, create(method.input, message))),
-      decode: (bytes: Buffer) =>
-        fromBinary(method.output, Uint8Array.from(bytes)) as MessageShape<Method["output"]>,
-    };
-  }
 
   function unary<Method extends DescMethod>(
     method: Method,
