@@ -72,6 +72,12 @@ export class Storages {
     return [first, this.#backend.shareable ? await this.at(url) : first];
   }
 
+  /** A storage on an empty database, and the URL at which others can open it; undefined where nobody else can. */
+  async freshWithUrl(): Promise<{ readonly storage: Storage; readonly url: string | undefined }> {
+    const url = await this.#backend.createUrl();
+    return { storage: await this.at(url), url: this.#backend.shareable ? url : undefined };
+  }
+
   async at(url: string): Promise<Storage> {
     const storage = await openStorage({ url });
     this.#open.push(storage);

@@ -20,6 +20,7 @@ import {
   sealedKeys,
   session,
 } from "./fixtures.ts";
+import { claim, hostedDomain } from "./suites/domains.ts";
 
 /** Ids of what there is to look for. */
 export interface FullNode {
@@ -92,6 +93,14 @@ export async function fillNode(storage: Storage, shares = 600): Promise<FullNode
     now: NOW,
   });
   await storage.secrets.clusterSecret();
+  await claim(storage, hostedDomain({ nextCheckAt: Number.MAX_SAFE_INTEGER }));
+  const act = { domain: "owner.test", actor: "alice@acme.test", time: NOW };
+  await storage.invitations.create(
+    act,
+    { id: "0c".repeat(16), name: "用户", codeHash: bytes(), createdAt: NOW, expiresAt: NOW + DAY },
+    10,
+  );
+  await storage.nodeKeys.add({ secretKey: bytes(64), activeFrom: NOW }, 0);
   await storage.peerDomains.replace("acme.test", 0, {
     keyHash: "0a".repeat(32),
     serial: Number.MAX_SAFE_INTEGER,

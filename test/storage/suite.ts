@@ -3,6 +3,7 @@
 import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import { type Backend, Storages } from "./fixtures.ts";
 import { accountTests } from "./suites/accounts.ts";
+import { domainTests } from "./suites/domains.ts";
 import { keySetTests } from "./suites/key-sets.ts";
 import { lifeTests } from "./suites/life.ts";
 import { outboxTests } from "./suites/outbox.ts";
@@ -31,6 +32,7 @@ export function describeStorage(name: string, start: () => Promise<Backend>): vo
     describe("sessions", () => sessionTests(open));
     describe("key sets", () => keySetTests(open));
     describe("received shares", () => receivedShareTests(open));
+    describe("domains", () => domainTests(open));
     describe("outbox", () => outboxTests(open));
     describe("domains of peers", () => peerDomainTests(open));
     describe("life of a database", () => lifeTests(open, () => backend));
