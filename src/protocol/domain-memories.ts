@@ -17,7 +17,7 @@ export interface DomainMemories {
 }
 
 /** How far a time may move without being written, in milliseconds: a domain that is looked at all day costs few writes. */
-export const DOMAIN_MEMORY_ROUNDING_MS = 3_600_000;
+const DOMAIN_MEMORY_ROUNDING_MS = 3_600_000;
 
 /** A keeper that forgets everything with its process. */
 export function createDomainMemories(): DomainMemories {
