@@ -7,7 +7,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { ROOT } from "./run.ts";
+import { installWithGo, isGoInstalled, ROOT } from "./run.ts";
 
 /** The suite's messages in third_party/conformance are of this version too. */
 const SUITE_VERSION = "v1.0.7";
@@ -21,18 +21,10 @@ if (existsSync(RUNNER) || isGoInstalled()) {
   console.log("conformance: SKIPPED, because Go, which builds the suite, is not installed");
 }
 
-function isGoInstalled(): boolean {
-  return spawnSync("go", ["version"]).status === 0;
-}
-
 function build(): void {
   if (existsSync(RUNNER)) return;
   console.log(`conformance: building the suite ${SUITE_VERSION}, which takes a minute or two`);
-  const program = `connectrpc.com/conformance/cmd/connectconformance@${SUITE_VERSION}`;
-  const options = { stdio: "inherit", env: { ...process.env, GOBIN: SUITE } } as const;
-  if (spawnSync("go", ["install", program], options).status !== 0) {
-    throw new Error("the suite could not be built: see what Go says above");
-  }
+  installWithGo(`connectrpc.com/conformance/cmd/connectconformance@${SUITE_VERSION}`, SUITE);
 }
 
 /** Runs the suite with its output on this terminal. Its exit status. */
