@@ -9,7 +9,7 @@ import { toHex } from "../crypto/bytes.ts";
 import { FIRST_CONTACT_WINDOW_MS } from "./contacts.ts";
 import { type Database, lockAccounts, type Queries, slices } from "./database.ts";
 import { envelopeBytes, toEnvelopeColumns } from "./envelopes.ts";
-import { type GivenColumns, given } from "./given-rows.ts";
+import { type GivenColumns, insertGiven, queryGiven } from "./given-rows.ts";
 import type { Acceptance, AcceptanceResult, SenderKeySet } from "./stores.ts";
 
 const ROWS_PER_STATEMENT = 250;
@@ -85,11 +85,17 @@ async function findKnown(
   trx: Queries,
   acceptances: readonly Acceptance[],
 ): Promise<Set<string>> {
-  const asked = given(dialect, "asked", {
+  const columns: GivenColumns = {
     account_id: ["bigint", acceptances.map(({ accountId }) => accountId)],
     share_id: ["bytea", acceptances.map(({ envelope }) => envelope.shareId)],
-  });
-  const { rows } = await sql<{ account_id: number; share_id: Uint8Array }>`
+  };
+  type Known = { readonly account_id: number; readonly share_id: Uint8Array };
+  const rows = await queryGiven(
+    dialect,
+    trx,
+    "asked",
+    columns,
+    (asked) => sql<Known>`
     select account_id, share_id from ${asked}
     where exists (
       select 1 from tombstones
@@ -98,7 +104,8 @@ async function findKnown(
       select 1 from received_shares
       where received_shares.account_id = asked.account_id and received_shares.share_id = asked.share_id
     )
-  `.execute(trx);
+  `,
+  );
   return new Set(rows.map((row) => tombstoneKey(row.account_id, row.share_id)));
 }
 
@@ -147,15 +154,12 @@ async function storeTombstones(
   trx: Queries,
   accepted: readonly AcceptedEnvelope[],
 ): Promise<void> {
-  const rows = given(dialect, "accepted", {
+  const columns: GivenColumns = {
     account_id: ["bigint", accepted.map(({ acceptance }) => acceptance.accountId)],
     share_id: ["bytea", accepted.map(({ acceptance }) => acceptance.envelope.shareId)],
     expires_at: ["bigint", accepted.map(({ acceptance }) => acceptance.tombstoneUntil)],
-  });
-  await sql`
-    insert into tombstones (account_id, share_id, expires_at)
-    select account_id, share_id, expires_at from ${rows}
-  `.execute(trx);
+  };
+  await insertGiven(dialect, trx, "tombstones", columns);
 }
 
 /** Stores all of the shares but their bytes. Answers with the ids of their rows, by account and sequence. */
@@ -179,12 +183,12 @@ async function storeShares(
     stored_bytes: ["bigint", accepted.map(({ bytes }) => bytes)],
     received_at: ["bigint", accepted.map(({ acceptance }) => acceptance.now)],
   };
-  const names = sql.join(Object.keys(columns).map((column) => sql.ref(column)));
-  const { rows } = await sql<{ id: number; account_id: number; sequence: number }>`
-    insert into received_shares (${names}, opened_at)
-    select ${names}, 0 from ${given(dialect, "accepted", columns)}
-    returning id, account_id, sequence
-  `.execute(trx);
+  type Stored = { readonly id: number; readonly account_id: number; readonly sequence: number };
+  const rows = await insertGiven<Stored>(dialect, trx, "received_shares", columns, [
+    "id",
+    "account_id",
+    "sequence",
+  ]);
   // No database promises to return rows in the order in which they were given.
   return new Map(rows.map((row) => [`${row.account_id}/${row.sequence}`, row.id]));
 }
@@ -225,15 +229,21 @@ async function storeLedgers(
 ): Promise<void> {
   const changed = new Set(accepted.map(({ acceptance }) => acceptance.accountId));
   const entries = [...ledgers].filter(([accountId]) => changed.has(accountId));
-  const rows = given(dialect, "ledgers", {
+  const columns: GivenColumns = {
     account_id: ["bigint", entries.map(([accountId]) => accountId)],
     last_sequence: ["bigint", entries.map(([, { sequence }]) => sequence)],
     stored_bytes: ["bigint", entries.map(([, { storedBytes }]) => storedBytes)],
-  });
-  await sql`
-    update accounts set last_sequence = ledgers.last_sequence, stored_bytes = ledgers.stored_bytes
-    from ${rows} where accounts.id = ledgers.account_id
-  `.execute(trx);
+  };
+  await queryGiven(
+    dialect,
+    trx,
+    "ledgers",
+    columns,
+    (given) => sql`
+      update accounts set last_sequence = ledgers.last_sequence, stored_bytes = ledgers.stored_bytes
+      from ${given} where accounts.id = ledgers.account_id
+    `,
+  );
 }
 
 /** Stores each key set once, and keeps those that were there from being removed before the transaction ends. */

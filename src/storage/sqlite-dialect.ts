@@ -19,6 +19,7 @@ import {
 } from "kysely";
 import { plainBytes } from "./database.ts";
 import { isSqliteBusy } from "./errors.ts";
+import type { RepeatedQuery } from "./given-rows.ts";
 
 const MAX_PREPARED = 256;
 const MAX_BEGIN_DELAY_MS = 25;
@@ -83,11 +84,13 @@ class PreparedConnection implements DatabaseConnection {
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
     const statement = this.#prepare(query.sql);
+    const runs = isRepeated(query) ? query.rows : [query.parameters];
     if (!statement.reader) {
-      const { changes } = statement.run(query.parameters);
+      let changes = 0;
+      for (const parameters of runs) changes += statement.run(parameters).changes;
       return { rows: [], numAffectedRows: BigInt(changes) };
     }
-    const rows = statement.all(query.parameters);
+    const rows = runs.flatMap((parameters) => statement.all(parameters));
     for (const row of rows) {
       for (const name in row) {
         const value = row[name];
@@ -114,4 +117,8 @@ class PreparedConnection implements DatabaseConnection {
     this.#statements.set(sql, statement);
     return statement;
   }
+}
+
+function isRepeated(query: CompiledQuery): query is RepeatedQuery {
+  return "rows" in query;
 }

@@ -1,7 +1,7 @@
 /**
  * SQLite behind the stores: one file, WAL, every commit synced. Writes wait in one queue and those that wait together are
- * committed together, each under a savepoint of its own, so that one sync pays for many; nobody is answered before it.
- * Reads have a connection of their own and see committed data without waiting for the writer.
+ * committed together, each under a savepoint of its own unless it is alone, so that one sync pays for many; nobody is
+ * answered before it. Reads have a connection of their own and see committed data without waiting for the writer.
  */
 
 import { closeSync, constants, openSync, statSync } from "node:fs";
@@ -122,7 +122,10 @@ class SqliteDatabase implements Database {
     let trx: ControlledTransaction<Schema> | undefined;
     try {
       trx = await this.#writer.startTransaction().execute();
-      for (const write of group) answers.push(await runUnderSavepoint(trx, write));
+      for (const write of group) {
+        // A write by itself needs no savepoint, which would copy every page that it changes: it is rolled back as a whole.
+        answers.push(await (group.length === 1 ? runAlone(trx, write) : runUnderSavepoint(trx, write)));
+      }
       await trx.commit().execute();
     } catch (error) {
       // Nothing of the group is durable, not even what had gone well.
@@ -139,6 +142,14 @@ interface WaitingWrite {
   readonly work: (trx: Transaction<Schema>) => Promise<unknown>;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
+}
+
+async function runAlone(
+  trx: ControlledTransaction<Schema>,
+  { work, resolve }: WaitingWrite,
+): Promise<() => void> {
+  const value = await work(trx as unknown as Transaction<Schema>);
+  return () => resolve(value);
 }
 
 /** Runs one write of a group; gives back what to tell its caller after the commit. Throws if the group is lost. */
