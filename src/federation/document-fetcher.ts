@@ -27,6 +27,8 @@ export interface FetchedDocument {
   readonly tlsGroup: string;
   /** Where the document was found after redirects. */
   readonly fetchedUrl: string;
+  /** What the server says in `KeyPears-Node`, by which a node knows documents of its own; undefined if nothing. */
+  readonly servedBy?: string | undefined;
 }
 
 /**
@@ -42,6 +44,9 @@ export interface DocumentFetcherOptions {
   /** Time for look-ups, connections, redirects and body together, in milliseconds; 5 s by default. */
   readonly timeoutMs?: number;
 }
+
+/** Header of documents that a node serves itself. */
+export const SERVED_BY_HEADER = "keypears-node";
 
 const TIMEOUT_MS = 5_000;
 const MAX_REDIRECTS = 3;
@@ -97,7 +102,14 @@ async function followRedirects(
         allowInsecure: dialer.policy.development !== undefined,
       });
       const maxAgeMs = parseMaxAge(response.headers["cache-control"]);
-      return { document, maxAgeMs, tlsGroup: group, fetchedUrl: url.href };
+      const servedBy = response.headers[SERVED_BY_HEADER];
+      return {
+        document,
+        maxAgeMs,
+        tlsGroup: group,
+        fetchedUrl: url.href,
+        ...(typeof servedBy === "string" && { servedBy }),
+      };
     } finally {
       response.destroy();
     }

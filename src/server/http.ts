@@ -4,6 +4,7 @@
  */
 
 import { primitives, toHex, utf8 } from "../crypto/index.ts";
+import { SERVED_BY_HEADER } from "../federation/document-fetcher.ts";
 import type { Logger } from "../logger.ts";
 import { DISCOVERY_PATH } from "../protocol/discovery-document.ts";
 import { isLoopback } from "../protocol/ip-policy.ts";
@@ -25,6 +26,8 @@ export interface HttpHandlerOptions {
   readonly routes: ReadonlyMap<string, Route>;
   /** The discovery document of a canonical domain; undefined for one that is not served here. */
   readonly discoveryDocument: (domain: string) => string | undefined;
+  /** Tells documents of this node, and of those that share its database, from documents of other servers. */
+  readonly documentMark: string;
   /** Under development, the domain as a request to which one to the listener itself is taken. */
   readonly developmentDomain: string | undefined;
   /** Resolves if the database answers. */
@@ -91,6 +94,7 @@ export function createHttpHandler(options: HttpHandlerOptions): (exchange: Excha
       "Content-Type": "application/json",
       "Cache-Control": `max-age=${DISCOVERY_MAX_AGE_SECONDS}`,
       ETag: etag,
+      [SERVED_BY_HEADER]: options.documentMark,
     };
     if (isUnchanged(request.headers["if-none-match"], [etag])) respondText(response, 304, "", headers);
     else respondText(response, 200, document, headers);

@@ -18,6 +18,7 @@ import { parseApiUrl } from "../protocol/api-url.ts";
 import { buildDiscoveryDocument } from "../protocol/discovery-document.ts";
 import { DOMAIN_PROOFS_PER_SECOND } from "../protocol/limits.ts";
 import type { Budget, NodeLimits, ServiceContext } from "../services/context.ts";
+import { documentMarkOf } from "../services/domain-checks.ts";
 import { createDomainRound } from "../services/domain-schedule.ts";
 import { serviceError } from "../services/errors.ts";
 import { createAccountEvents } from "../services/events.ts";
@@ -165,6 +166,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     await storage.accounts.byId(0);
   };
   const health = createNodeHealth({ checkDatabase, pollMs: watchPollMs, log });
+  const documentMark = documentMarkOf(await storage.secrets.clusterSecret());
   const context: ServiceContext = {
     software: SOFTWARE,
     clock,
@@ -180,6 +182,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
     nodeKeys: createNodeKeys({ nodeKeys: storage.nodeKeys, clock, hints }),
     lookUpPublished: (domain, signal) => gatherPublished(federation.domainSources, domain, signal),
     apiUrl,
+    documentMark,
     resolver: federation.resolver,
     inbound: federation.inbound,
     wakeOutbox: (domain) => federation.outbox.wake(domain),
@@ -235,6 +238,7 @@ export async function createNode(config: NodeConfig, overrides: NodeOverrides = 
       if (!domains.has(domain)) return undefined;
       return buildDiscoveryDocument(apiUrl, apiUrlOptions, domains.documentKey(domain));
     },
+    documentMark,
     developmentDomain: config.development ? config.domains[0] : undefined,
     checkDatabase,
     stopping: stopping.signal,

@@ -85,6 +85,8 @@ export interface ServiceContext {
   readonly lookUpPublished: LookUpPublished;
   /** Where this node's methods live, in canonical form. */
   readonly apiUrl: string;
+  /** What this node says with the discovery documents that it serves. */
+  readonly documentMark: string;
   /** True under development resolution. */
   readonly development: boolean;
   /** Whether anyone may make an account. */

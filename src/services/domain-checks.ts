@@ -4,9 +4,11 @@
  */
 
 import type { Clock } from "../clock.ts";
+import { lp, primitives, toHex } from "../crypto/index.ts";
 import type { PublishedEvidence } from "../federation/domain-evidence.ts";
 import { parseAuthorizationBody } from "../protocol/domain-authorization.ts";
 import { checkDomain, type DomainReport } from "../protocol/domain-check.ts";
+import { domainKeyHash } from "../protocol/domain-key.ts";
 import type { DomainCheckRecord, HostedDomainRecord } from "../storage/stores.ts";
 import { authorizedKey, type KeptConsent, readConsent } from "./domain-consents.ts";
 import type { NodeKeys } from "./node-keys.ts";
@@ -21,6 +23,8 @@ export interface HostChecksOptions {
   readonly apiUrl: string;
   /** True under development resolution. */
   readonly development: boolean;
+  /** What this node says with the discovery documents that it serves. */
+  readonly documentMark: string;
   readonly nodeKeys: NodeKeys;
   readonly lookUpPublished: LookUpPublished;
 }
@@ -44,11 +48,26 @@ const FIRST_RECHECK_INTERVAL_MS = 10 * MINUTE;
 const MISSING_GRACE_MS = HOUR;
 const UNREACHABLE_GRACE_MS = 7 * DAY;
 
-/** Checks a consent against what its domain publishes. @throws PeerError `PEER_CALL_CANCELLED`, StorageError. */
+/**
+ * The node's word about its own documents, which nobody can make without its database: 32 hex digits. A document that the node
+ * serves itself names the key of the consent that is stored, and changes with it.
+ */
+export function documentMarkOf(clusterSecret: Uint8Array): string {
+  return toHex(primitives().blake3.keyed(clusterSecret, lp("document-mark")).subarray(0, 16));
+}
+
+/**
+ * Checks a consent against what its domain publishes.
+ *
+ * @param known hash of the key of the consent that it follows, which a document of the node's own still names; undefined for a
+ *   domain that is not hosted yet.
+ * @throws PeerError `PEER_CALL_CANCELLED`, StorageError.
+ */
 export async function checkHosted(
   options: HostChecksOptions,
   domain: string,
   consent: KeptConsent,
+  known?: Uint8Array,
   signal?: AbortSignal,
 ): Promise<HostCheck> {
   const apiUrlOptions = { allowInsecure: options.development };
@@ -57,14 +76,27 @@ export async function checkHosted(
     options.nodeKeys.present(),
   ]);
   const terms = parseAuthorizationBody(consent.authorization.body, apiUrlOptions);
+  const isOwnDocument = published.fetched?.servedBy === options.documentMark;
   const evidence = {
     domain,
-    document: published.document,
+    document: isOwnDocument && known ? following(consent, known, published.document) : published.document,
     txt: published.txt,
     shown: { kind: "consent", consent, nodePublicKey: authorizedKey(terms, keys).publicKey },
     hostApiUrl: options.apiUrl,
   } as const;
   return { report: checkDomain(evidence, undefined, options.clock(), apiUrlOptions), published };
+}
+
+/** The document as this node will serve it with a consent that follows the known one. */
+function following(
+  { domainPublicKey }: KeptConsent,
+  known: Uint8Array,
+  found: PublishedEvidence["document"],
+): PublishedEvidence["document"] {
+  if (found.kind !== "found" || found.document.version !== 2) return found;
+  if (found.document.domainPubKeyHash !== toHex(known)) return found;
+  const domainPubKeyHash = toHex(domainKeyHash(domainPublicKey));
+  return { kind: "found", document: { ...found.document, domainPubKeyHash } };
 }
 
 /** Checks a domain as it is stored, and says what follows. */
@@ -73,7 +105,7 @@ export async function recheck(
   record: HostedDomainRecord,
   signal?: AbortSignal,
 ): Promise<DomainCheckRecord> {
-  const check = await checkHosted(options, record.domain, readConsent(record), signal);
+  const check = await checkHosted(options, record.domain, readConsent(record), undefined, signal);
   return followsFrom(check, record, options.clock());
 }
 

@@ -73,10 +73,11 @@ export function createDomainClaims(context: ServiceContext): Methods {
     { account }: AuthenticatedSession,
     domain: string,
     consent: KeptConsent,
+    known: Uint8Array | undefined,
     call: HandlerContext,
   ): Promise<HostCheck> {
     await context.spend("domain-check", `account:${account.id}`);
-    const check = await checkHosted(context, domain, consent, call.signal);
+    const check = await checkHosted(context, domain, consent, known, call.signal);
     if (check.report.standing !== "proven") throw notBorneOut(domain, check);
     return check;
   }
@@ -132,7 +133,7 @@ export function createDomainClaims(context: ServiceContext): Methods {
         requireSuccession(seen, publicKey, chain);
         requireSerial(seen, consent, terms);
       }
-      const check = await requireBorneOut(session, domain, consent, call);
+      const check = await requireBorneOut(session, domain, consent, seen?.domainKeyHash, call);
       const { maxPerAdministrator, maxDomains } = context.hosting;
       const now = clock();
       const record: HostedDomainRecord = {
@@ -187,7 +188,7 @@ export function createDomainClaims(context: ServiceContext): Methods {
       requireSerial(record, consent, terms);
       if (sameBytes(consent.authorization.body, known.authorization.body)) return answer(domain);
       const kept = { ...consent, rotations: joinedRotations(known.rotations, consent.rotations) };
-      const check = await requireBorneOut(session, domain, kept, call);
+      const check = await requireBorneOut(session, domain, kept, record.domainKeyHash, call);
       const now = clock();
       const renewed = await stores.domains.renew(
         { domain, actor: session.account.address, time: now },

@@ -11,7 +11,15 @@ import { forgetRetiredNodeKeys } from "./node-keys.ts";
 /** What rounds work with. */
 export type DomainRoundContext = Pick<
   ServiceContext,
-  "stores" | "clock" | "log" | "apiUrl" | "development" | "nodeKeys" | "lookUpPublished" | "domains"
+  | "stores"
+  | "clock"
+  | "log"
+  | "apiUrl"
+  | "documentMark"
+  | "development"
+  | "nodeKeys"
+  | "lookUpPublished"
+  | "domains"
 >;
 
 /** How long a check may take before somebody else may make it again. */

@@ -87,6 +87,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     routes: new Map(),
     discoveryDocument: (domain) =>
       ["acme.test", "xn--bcher-kva.test"].includes(domain) ? DOCUMENT : undefined,
+    documentMark: "0a".repeat(16),
     developmentDomain: options.development ? "acme.test" : undefined,
     checkDatabase: async () => {
       if (server.databaseFails) throw new StorageError("DATABASE_UNAVAILABLE");

@@ -356,6 +356,38 @@ describe("a renewal", () => {
   });
 });
 
+describe("a domain whose document this node serves itself", () => {
+  const servedBy = "0a".repeat(16);
+
+  it("takes a new key that the old one vouches for, and the document changes with it", async () => {
+    await owner.claim(alice);
+    owner.publish({ servedBy });
+    const { next, rotation } = owner.rotated(2);
+    await alice.domains.renewAuthorization({
+      domain: DOMAIN,
+      authorization: await next.authorize({ serial: 2 }),
+      domainPublicKey: next.keys.publicKey,
+      rotations: [rotation],
+    });
+    expect(node.context.domains.documentKey(DOMAIN)?.domainPubKeyHash).toBe(next.keyHash);
+  });
+
+  it("cannot be claimed by pointing at another domain's document here", async () => {
+    const thief = ownerOf(DOMAIN, node, published);
+    owner.publish({ servedBy });
+    expect(await refusal(thief.claim(mallory))).toMatchObject({
+      reason: "CLAIM_UNPROVEN",
+      metadata: { check: "domain-key" },
+    });
+    await owner.claim(alice);
+    published.documents.set(DOMAIN, { keyHash: "0".repeat(64), servedBy });
+    const authorization = await owner.authorize({ serial: 2 });
+    expect(await refusal(alice.domains.renewAuthorization({ domain: DOMAIN, authorization }))).toMatchObject({
+      reason: "CLAIM_UNPROVEN",
+    });
+  });
+});
+
 describe("a hosted domain", () => {
   it("is suspended when what it publishes contradicts the claim, and comes back when it does not", async () => {
     await owner.claim(alice);

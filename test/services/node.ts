@@ -204,6 +204,7 @@ export async function startNode(options: NodeOptions = {}): Promise<TestNode> {
       };
     },
     apiUrl: API_URL,
+    documentMark: "0a".repeat(16),
     development: true,
     registrationOpen: true,
     creationDifficulty: 16,

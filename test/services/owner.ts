@@ -15,7 +15,10 @@ const DAY = 86_400_000;
 /** What domains publish. */
 export interface Publisher {
   /** Domains without an entry do not exist. */
-  readonly documents: Map<string, { apiUrl?: string; keyHash?: string; minSerial?: number; version?: 1 }>;
+  readonly documents: Map<
+    string,
+    { apiUrl?: string; keyHash?: string; minSerial?: number; version?: 1; servedBy?: string }
+  >;
   readonly txt: Map<string, readonly string[]>;
   /** Domains that do not answer at present. */
   readonly unreachable: Set<string>;
@@ -45,7 +48,7 @@ export function publisher(): Publisher {
     async lookUp(domain) {
       const published = documents.get(domain);
       if (published === undefined || unreachable.has(domain)) return missing(domain);
-      const { keyHash = "", minSerial, version } = published;
+      const { keyHash = "", minSerial, version, servedBy } = published;
       const apiUrl = parseApiUrl(published.apiUrl ?? API_URL);
       const document =
         version === 1
@@ -63,7 +66,13 @@ export function publisher(): Publisher {
           records === undefined
             ? { kind: "absent" }
             : { kind: "found", records: records.map((record) => [record]) },
-        fetched: { document, maxAgeMs: undefined, tlsGroup: "", fetchedUrl: `https://${domain}` },
+        fetched: {
+          document,
+          maxAgeMs: undefined,
+          tlsGroup: "",
+          fetchedUrl: `https://${domain}`,
+          servedBy,
+        },
         failure: undefined,
       };
     },
