@@ -10,7 +10,7 @@ import { create } from "@bufbuild/protobuf";
 import { expect } from "vitest";
 import { EnvelopeSchema } from "../../gen/keypears/v1/envelope_pb.ts";
 import { toClientError } from "../../src/client/errors.ts";
-import { ClientError, type NodeClients, type WatchEvent } from "../../src/client/index.ts";
+import { ClientError, DeliveryState, type NodeClients, type WatchEvent } from "../../src/client/index.ts";
 import { toHex } from "../../src/crypto/bytes.ts";
 import type { SealedShare } from "../../src/protocol/seal.ts";
 import { type Person, shareIds } from "../support/clients.ts";
@@ -88,12 +88,16 @@ async function sealOnThread(order: SealOrder): Promise<SealedShare[]> {
   return sealed;
 }
 
-/** Sends shares in any order, each through one node after another until one of them acknowledges it. */
+/**
+ * Sends shares in any order, each through one node after another until one of them acknowledges it; the next one not before
+ * `mayGoOn` says so.
+ */
 export function sendUntilAcknowledged(
   shares: readonly SealedShare[],
   nodes: readonly NodeClients[],
-  atOnce = 8,
+  options: { readonly atOnce?: number; readonly mayGoOn?: (acknowledged: number) => boolean } = {},
 ): Sending {
+  const { atOnce = 8, mayGoOn = () => true } = options;
   const waiting = [...shares];
   const acknowledged = new Set<string>();
   const refusals = new Map<string, number>();
@@ -115,7 +119,10 @@ export function sendUntilAcknowledged(
   }
 
   async function sendRest(sender: number): Promise<void> {
-    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) await sendOne(next, sender);
+    for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+      while (!mayGoOn(acknowledged.size)) await delay(RETRY_MS);
+      await sendOne(next, sender);
+    }
   }
 
   const done = Promise.all(Array.from({ length: atOnce }, (_, i) => sendRest(i))).then(() => {});
@@ -155,6 +162,13 @@ export function watchReceived({ account }: Person): Watching {
 export async function letAnHourPass(database: string): Promise<void> {
   await query(database, "update sent_shares set due_at = 1 where due_at is not null");
   await query(database, "update outbox_destinations set due_at = 1 where due_at is not null");
+}
+
+/** Has somebody try again who waits for deliveries: their node then asks destinations that it leaves alone at present. */
+export async function askForAnother({ account }: Person): Promise<void> {
+  const { shares } = await account.shares.list("sent", { undeliveredOnly: true });
+  const waiting = shares.find(({ delivery }) => delivery?.state === DeliveryState.QUEUED);
+  if (waiting !== undefined) await account.shares.retry(waiting.shareId);
 }
 
 /** That a recipient's list has each of these shares once, and nothing else. */

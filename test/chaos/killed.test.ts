@@ -13,6 +13,7 @@ import { freePort } from "../support/nodes.ts";
 import { type ServedNode, serveNode } from "../support/served-node.ts";
 import { createChance, measure } from "./chance.ts";
 import {
+  askForAnother,
   expectAllDelivered,
   expectEachOnce,
   expectNoFault,
@@ -27,6 +28,8 @@ import {
 const TIMEOUT_MS = measure(240_000, 1_800_000);
 const SHARES = measure(400, 20_000);
 const KILLS = measure(6, 50);
+/** Senders wait for those that are on the way: nodes are to be killed while they deliver. */
+const MAX_UNDER_WAY = 1_000;
 /** With nothing new for so long, all that is left waits for something that only time brings. */
 const STALLED_MS = 2_000;
 const MAX_PAUSE_MS = 100;
@@ -86,7 +89,9 @@ describe.each(["SQLite", "PostgreSQL"])("nodes on %s that are killed", (kind) =>
     const chance = createChance(`killed on ${kind}`);
     const sealed = await sealMany(await keysOf(alice, bob), SHARES);
     const watching = watchReceived(bob);
-    const sending = sendUntilAcknowledged(sealed, [alice.node]);
+    const sending = sendUntilAcknowledged(sealed, [alice.node], {
+      mayGoOn: (acknowledged) => acknowledged - watching.ids.length < MAX_UNDER_WAY,
+    });
     /** Each share counts when it is acknowledged and when it has arrived, so that some kills come after the last is sent. */
     const progress = () => sending.acknowledged.size + watching.ids.length;
 
@@ -96,6 +101,7 @@ describe.each(["SQLite", "PostgreSQL"])("nodes on %s that are killed", (kind) =>
         if (now !== before) [before, since] = [now, Date.now()];
         if (Date.now() < since + STALLED_MS) continue;
         await letAnHourPass(databases[0] as string);
+        await askForAnother(alice);
         since = Date.now();
       }
     }

@@ -225,9 +225,9 @@ describe("two nodes on one PostgreSQL", () => {
         sendUntilAcknowledged(
           there,
           pair.map((node) => at(node, alice).node),
-          4,
+          { atOnce: 4 },
         ),
-        sendUntilAcknowledged(back, [bob.node], 4),
+        sendUntilAcknowledged(back, [bob.node], { atOnce: 4 }),
       ];
       const nodes = [pair[victim], pair[1 - victim]] as [ServedNode, ServedNode];
       await (happenings[happening] as (typeof happenings)[string])(nodes).catch((error: unknown) => {
