@@ -16,7 +16,16 @@ export type KeyType = "ed25519" | "x25519" | "ml-dsa-65" | "ml-kem-768";
 export type PublicKeyImporter = (type: KeyType, key: Uint8Array) => nodeCryptoModule.KeyObject;
 
 const LATIN1 = "latin1"; // one character per byte: the cheapest exact spelling of a key as a map key
-const CACHED_PUBLIC_KEYS = 256; // about 10 MB at most: OpenSSL expands an ML-DSA-65 key to some 40 KB
+
+// Enough for the keys of some eight hundred who sign, whoever they are.
+const MAX_CACHED_BYTES = 32 * 1024 * 1024;
+// What an imported key takes, about: OpenSSL expands those of the lattice schemes, matrix and all.
+const IMPORTED_BYTES: Readonly<Record<KeyType, number>> = {
+  ed25519: 2 * 1024,
+  x25519: 2 * 1024,
+  "ml-dsa-65": 40 * 1024,
+  "ml-kem-768": 20 * 1024,
+};
 
 /** node:crypto where this engine has it, else undefined. */
 export function findNodeCrypto(): NodeCrypto | undefined {
@@ -42,24 +51,31 @@ export function rawPublicKey(crypto: NodeCrypto, type: KeyType, seed: Uint8Array
   return plain(publicKey.export({ format: "raw-public" }));
 }
 
-/** Makes an importer with a cache of its own, least recently used out first. */
+/** Makes an importer with a cache of its own, bounded in bytes, least recently used out first. */
 export function createPublicKeyImporter(crypto: NodeCrypto): PublicKeyImporter {
-  const cache = new Map<string, nodeCryptoModule.KeyObject>();
+  const cache = new Map<string, { readonly imported: nodeCryptoModule.KeyObject; readonly bytes: number }>();
+  let cachedBytes = 0;
   return (type, key) => {
     const name = type + asBuffer(key).toString(LATIN1);
-    let imported = cache.get(name);
-    if (imported === undefined) {
-      imported = crypto.createPublicKey({
+    let entry = cache.get(name);
+    if (entry === undefined) {
+      const imported = crypto.createPublicKey({
         key: key as Buffer,
         format: "raw-public",
         asymmetricKeyType: type,
       });
-      if (cache.size >= CACHED_PUBLIC_KEYS) cache.delete(cache.keys().next().value as string);
+      entry = { imported, bytes: IMPORTED_BYTES[type] };
+      cachedBytes += entry.bytes;
+      for (const [oldest, { bytes }] of cache) {
+        if (cachedBytes <= MAX_CACHED_BYTES) break;
+        cache.delete(oldest);
+        cachedBytes -= bytes;
+      }
     } else {
       cache.delete(name);
     }
-    cache.set(name, imported);
-    return imported;
+    cache.set(name, entry);
+    return entry.imported;
   };
 }
 
