@@ -30,7 +30,7 @@ import { type Bench, quantile, type Row, summarize } from "./result.ts";
 
 const ROUNDS = 5;
 /** A second or two of each road. The first round, in which code gets warm, is not counted. */
-const ROUND_SHARES: Readonly<Record<RoadName, number>> = { stream: 1_500, batch: 1_500, plain: 150 };
+const ROUND_SHARES: Readonly<Record<RoadName, number>> = { stream: 1_500, batch: 1_500, plain: 120 };
 const MOST_IN_ROUND = Math.max(...Object.values(ROUND_SHARES));
 const PACED_ROUNDS = 3;
 const PACED_SECONDS = 4;

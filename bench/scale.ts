@@ -9,12 +9,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Bench, type Row, summarize } from "./result.ts";
 import { startServer } from "./rpc/process.ts";
+import { acceptDelivery } from "./scale/accept-delivery.ts";
 import { getKeySet } from "./scale/get-key-set.ts";
 import { makeCalls } from "./scale/grpc-client.ts";
 import { listInbox } from "./scale/list-inbox.ts";
 import type { Operation } from "./scale/operation.ts";
 
-const OPERATIONS: readonly Operation[] = [getKeySet, listInbox];
+const OPERATIONS: readonly Operation[] = [getKeySet, listInbox, acceptDelivery];
 const ROUNDS = 7;
 const WARM_UP_CALLS = 3_000;
 const CALLS = 1_000;
@@ -88,6 +89,7 @@ async function measure(
 
 async function costOf(operation: Operation, count: number, warmUp: string, file: string): Promise<Cost> {
   const nodes = await startServer([NODES, warmUp, file]);
+  let cost: Cost;
   try {
     const warmUpCalls = operation.calls(WARM_UP_CALLS, WARM_UP_CALLS);
     await makeCalls(Number(nodes.said.warmUp), warmUpCalls, AT_ONCE);
@@ -95,10 +97,13 @@ async function costOf(operation: Operation, count: number, warmUp: string, file:
     const before = nodes.cpuSeconds();
     const times = await makeCalls(Number(nodes.said.measured), calls, AT_ONCE);
     const cpu = ((nodes.cpuSeconds() - before) * 1e6) / CALLS;
-    return { cpu, latency: summarize(times).median };
+    cost = { cpu, latency: summarize(times).median };
   } finally {
     await nodes.stop();
   }
+  operation.undo?.(warmUp, WARM_UP_CALLS, WARM_UP_CALLS);
+  operation.undo?.(file, count, CALLS);
+  return cost;
 }
 
 function formatCount(count: number): string {

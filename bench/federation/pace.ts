@@ -3,15 +3,14 @@
  * first sight of the share in the receiver's database, which is looked at every two milliseconds.
  */
 
-import { readFile } from "node:fs/promises";
-import { type ClientHttp2Session, connect } from "node:http2";
-import { join } from "node:path";
+import type { ClientHttp2Session } from "node:http2";
 import { setTimeout as delay } from "node:timers/promises";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { SendShareRequestSchema } from "../../gen/keypears/v1/share_service_pb.ts";
 import { toHex } from "../../src/crypto/bytes.ts";
 import { makeCall } from "../scale/grpc-client.ts";
 import type { Call } from "../scale/operation.ts";
+import { openConnections } from "./connection.ts";
 import type { Ground, Road } from "./roads.ts";
 import type { ReadyShare } from "./sealing.ts";
 
@@ -28,7 +27,7 @@ const PATIENCE_MS = 60_000;
  */
 export async function sendPaced(
   road: Road,
-  { folder }: Ground,
+  ground: Ground,
   shares: readonly ReadyShare[],
   perSecond: number,
 ): Promise<number[]> {
@@ -36,26 +35,16 @@ export async function sendPaced(
     const request = create(SendShareRequestSchema, { envelope });
     return { path: PATH, message: toBinary(SendShareRequestSchema, request), token: sender.token };
   });
-  const ca = await readFile(join(folder, "authority.crt"), "utf8");
-  const sessions = Array.from({ length: CONNECTIONS }, () =>
-    connect(`https://localhost:${road.port}`, { ca }),
-  );
-  const broken = Promise.all(
-    sessions.map((session) => new Promise<never>((_, reject) => session.on("error", reject))),
-  );
-  broken.catch(() => {});
-  try {
-    const durable = watchInbox(road, shares.length);
-    const acknowledged = sendAll(sessions, calls, perSecond);
-    const [durableAt, acknowledgedAt] = await Promise.race([broken, Promise.all([durable, acknowledged])]);
-    return shares.map(({ shareId }, index) => {
-      const at = durableAt?.get(toHex(shareId)) ?? Number.NaN;
-      // A share may arrive before its sender hears that it was taken.
-      return Math.max(0, at - (acknowledgedAt?.[index] ?? Number.NaN));
-    });
-  } finally {
-    for (const session of sessions) session.destroy();
-  }
+  using parts = new DisposableStack();
+  const { sessions, broken } = await openConnections(ground, road.port, CONNECTIONS, parts);
+  const durable = watchInbox(road, shares.length);
+  const acknowledged = sendAll(sessions, calls, perSecond);
+  const [durableAt, acknowledgedAt] = await Promise.race([broken, Promise.all([durable, acknowledged])]);
+  return shares.map(({ shareId }, index) => {
+    const at = durableAt.get(toHex(shareId)) ?? Number.NaN;
+    // A share may arrive before its sender hears that it was taken.
+    return Math.max(0, at - (acknowledgedAt[index] ?? Number.NaN));
+  });
 }
 
 /** Makes each call when its time has come, however the others fare; answers when each was acknowledged. */

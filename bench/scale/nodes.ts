@@ -22,6 +22,11 @@ async function start(path: string): Promise<number> {
       "log-level": "warn",
       "lookups-per-second": 1_000_000,
       "lookup-burst": 1_000_000,
+      "deliveries-per-second": 1_000_000,
+      "delivery-burst": 1_000_000,
+      "recipient-deliveries-per-second": 1_000_000,
+      "recipient-delivery-burst": 1_000_000,
+      "max-account-bytes": Number.MAX_SAFE_INTEGER,
     },
   });
   return (await createNode(config)).address.port;

@@ -23,4 +23,6 @@ export interface Operation {
   fill(path: string, count: number): Promise<void>;
   /** So many calls to a database that holds `count`, no two alike where a cache would answer the second; `times <= count`. */
   calls(count: number, times: number): readonly Call[];
+  /** Takes back what so many calls have changed in a database that holds `count`. @throws Error if they did not all succeed. */
+  undo?(path: string, count: number, times: number): void;
 }
