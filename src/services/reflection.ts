@@ -8,7 +8,7 @@ import type { ServerReflection } from "../../gen/grpc/reflection/v1/reflection_p
 import type { ServerReflection as ServerReflectionAlpha } from "../../gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { callerKey } from "./context.ts";
 import { serviceError } from "./errors.ts";
-import { encodeFile, type Schema } from "./schema.ts";
+import type { Schema } from "./schema.ts";
 import { createStreamPlaces } from "./stream-places.ts";
 
 /** Open reflection streams of one source prefix in one process. */
@@ -118,8 +118,13 @@ function filesFrom(schema: Schema, name: string | undefined, sent: Set<string>):
   for (const { dependencies } of found) {
     for (const file of dependencies) if (!sent.has(file.proto.name)) found.add(file);
   }
-  for (const { proto } of found) sent.add(proto.name);
-  return { case: "fileDescriptorResponse", value: { fileDescriptorProto: Array.from(found, encodeFile) } };
+  const fileDescriptorProto: Uint8Array[] = [];
+  for (const { proto } of found) {
+    sent.add(proto.name);
+    const bytes = schema.encoded.get(proto.name);
+    if (bytes !== undefined) fileDescriptorProto.push(bytes);
+  }
+  return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
 }
 
 /** What the protocol has in place of an error of the call. Codes are those of gRPC, which Connect's are too. */

@@ -13,6 +13,8 @@ export interface Schema {
   readonly services: readonly string[];
   /** The files by name, such as "keypears/v1/key_set.proto". What a file imports stands before it. */
   readonly files: ReadonlyMap<string, DescFile>;
+  /** The same files, each as a FileDescriptorProto in protobuf's binary encoding. */
+  readonly encoded: ReadonlyMap<string, Uint8Array>;
   /** The file that declares a name: of a service, method, message, field, enum, value of an enum, or extension. */
   readonly declaring: ReadonlyMap<string, DescFile>;
   /** Full names of the messages. */
@@ -32,10 +34,12 @@ export function createSchema(services: readonly DescService[], more: readonly De
   for (const { file } of services) add(file);
   more.forEach(add);
 
+  const encoded = new Map<string, Uint8Array>();
   const declaring = new Map<string, DescFile>();
   const messages = new Set<string>();
   const extensions = new Map<string, Map<number, DescFile>>();
   for (const file of files.values()) {
+    encoded.set(file.proto.name, toBinary(FileDescriptorProtoSchema, file.proto));
     for (const name of namesIn(file)) declaring.set(name, file);
     for (const type of nestedTypes(file)) {
       if (type.kind === "message") messages.add(type.typeName);
@@ -48,15 +52,11 @@ export function createSchema(services: readonly DescService[], more: readonly De
   return {
     services: services.map(({ typeName }) => typeName).sort(),
     files,
+    encoded,
     declaring,
     messages,
     extensions,
   };
-}
-
-/** A file's descriptor as a FileDescriptorProto in protobuf's binary encoding. */
-export function encodeFile(file: DescFile): Uint8Array {
-  return toBinary(FileDescriptorProtoSchema, file.proto);
 }
 
 /** All files as a FileDescriptorSet in protobuf's binary encoding, as `protoc --include_imports --descriptor_set_out` has it. */
