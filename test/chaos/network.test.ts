@@ -24,7 +24,7 @@ import { type Line, openLineForTest, type Weather } from "./line.ts";
 
 const TIMEOUT_MS = measure(240_000, 1_200_000);
 const PATIENCE = { timeout: TIMEOUT_MS, interval: 50 } as const;
-const SHARES = measure(200, 4_000);
+const SHARES = measure(200, 1_500);
 /** Hours for which a peer is gone: its shares wait as long as any share ever does. */
 const HOURS_DOWN = measure(2, 14);
 

@@ -109,11 +109,11 @@ describe("two nodes on one PostgreSQL", () => {
   afterAll(async () => {
     for (const node of pair ?? []) if (node.pid !== undefined) await node.end("SIGKILL");
     await partner?.stop();
-    for (const node of pair ?? []) expectNoFault(node.words());
-    expectNoFault(partner?.log.join("") ?? "");
     await Promise.all([toPartner?.close(), toPair?.close()]);
     await server?.stop();
     await Promise.all([partner?.folder, folder].map((each) => rm(each, { recursive: true, force: true })));
+    for (const node of pair ?? []) expectNoFault(node.words());
+    expectNoFault(partner?.log.join("") ?? "");
   }, TIMEOUT_MS);
 
   /** Somebody of the pair's domain, at one of its nodes only. */
