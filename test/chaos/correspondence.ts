@@ -14,7 +14,6 @@ import { ClientError, DeliveryState, type NodeClients, type WatchEvent } from ".
 import { toHex } from "../../src/crypto/bytes.ts";
 import type { SealedShare } from "../../src/protocol/seal.ts";
 import { type Person, shareIds } from "../support/clients.ts";
-import { query } from "../support/database.ts";
 import type { SealedParts, SealOrder } from "./seal.entry.ts";
 
 /** What a sender may be told who is to try again. */
@@ -153,15 +152,6 @@ export function watchReceived({ account }: Person): Watching {
       sequences.push(event.share.sequence);
     }
   }
-}
-
-/**
- * Lets whatever waits in a node's outbox be due now, as if an hour had passed: leases of those who died run out, and what
- * was put off is tried again.
- */
-export async function letAnHourPass(database: string): Promise<void> {
-  await query(database, "update sent_shares set due_at = 1 where due_at is not null");
-  await query(database, "update outbox_destinations set due_at = 1 where due_at is not null");
 }
 
 /** Has somebody try again who waits for deliveries: their node then asks destinations that it leaves alone at present. */

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type PostgresServer, startPostgres } from "../storage/postgres.ts";
 import { environment, type Person, signUp } from "../support/clients.ts";
-import { query } from "../support/database.ts";
+import { letAnHourPass, query } from "../support/database.ts";
 import { freePort } from "../support/nodes.ts";
 import { type ServedNode, serveNode } from "../support/served-node.ts";
 import { createChance, measure } from "./chance.ts";
@@ -19,7 +19,6 @@ import {
   expectNoFault,
   expectWatchedOnce,
   keysOf,
-  letAnHourPass,
   sealMany,
   sendUntilAcknowledged,
   watchReceived,

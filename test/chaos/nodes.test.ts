@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type Environment, nodeClients, openAccount } from "../../src/client/index.ts";
 import { type OwnPostgresServer, psql, startOwnPostgres } from "../storage/postgres.ts";
 import { environment, type Person, signUp } from "../support/clients.ts";
+import { letAnHourPass } from "../support/database.ts";
 import { freePort, startTestNode, type TestNode } from "../support/nodes.ts";
 import { type ServedNode, serveNode } from "../support/served-node.ts";
 import { createChance, measure } from "./chance.ts";
@@ -19,7 +20,6 @@ import {
   expectNoFault,
   expectWatchedOnce,
   keysOf,
-  letAnHourPass,
   type Sending,
   sealMany,
   sendUntilAcknowledged,

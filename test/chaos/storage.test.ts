@@ -10,16 +10,11 @@ import { toHex } from "../../src/crypto/bytes.ts";
 import { reasonOf } from "../../src/services/errors.ts";
 import { type OwnPostgresServer, psql, startOwnPostgres } from "../storage/postgres.ts";
 import { environment, type Person, seal, shareIds, signUp } from "../support/clients.ts";
+import { letAnHourPass } from "../support/database.ts";
 import { startTestNodes, type TestNode } from "../support/nodes.ts";
 import { mountSmallDisk, type SmallDisk } from "../support/small-disk.ts";
 import { measure } from "./chance.ts";
-import {
-  askForAnother,
-  expectAllDelivered,
-  expectEachOnce,
-  expectNoFault,
-  letAnHourPass,
-} from "./correspondence.ts";
+import { askForAnother, expectAllDelivered, expectEachOnce, expectNoFault } from "./correspondence.ts";
 
 const TIMEOUT_MS = 240_000;
 const PATIENCE = { timeout: 120_000, interval: 1_000 } as const;

@@ -18,7 +18,7 @@ import {
   shareIds,
   signUp,
 } from "../support/clients.ts";
-import { query } from "../support/database.ts";
+import { letAnHourPass } from "../support/database.ts";
 import { freePort } from "../support/nodes.ts";
 import { type Ended, runCommand, type ServedNode, serveNode } from "../support/served-node.ts";
 
@@ -63,12 +63,6 @@ describe("nodes as processes", () => {
 
   function databaseOf(node: ServedNode): string {
     return join(folder, node.domain, "node.sqlite");
-  }
-
-  /** As if an hour had passed: what a killed process had under way, and what waits for another attempt, is due now. */
-  async function makeAllDue(node: ServedNode): Promise<void> {
-    const statement = "update sent_shares set due_at = 1 where state in ('DELIVERING', 'QUEUED')";
-    await query(`sqlite:${databaseOf(node)}`, statement);
   }
 
   /** Sends a request's header and the first byte of its body, and sees to it that they have arrived. */
@@ -161,7 +155,7 @@ describe("nodes as processes", () => {
     await killAt(90, acme);
     await killAt(140, partner);
     await Promise.all(senders);
-    await makeAllDue(acme);
+    await letAnHourPass(`sqlite:${databaseOf(acme)}`);
 
     const ids = sealed.map(({ shareId }) => toHex(shareId));
     expect([...acknowledged].sort()).toEqual([...ids].sort());
@@ -185,7 +179,7 @@ describe("nodes as processes", () => {
     await partner.start();
     expect(await shareIds(bob)).not.toContain(toHex(shareId));
     await acme.start();
-    await makeAllDue(acme);
+    await letAnHourPass(`sqlite:${databaseOf(acme)}`);
 
     await delivered(alice, shareId);
     expect(await shareIds(bob)).toContain(toHex(shareId));

@@ -28,7 +28,7 @@ import {
   shareIds,
   signUp,
 } from "../support/clients.ts";
-import { query } from "../support/database.ts";
+import { letAnHourPass } from "../support/database.ts";
 import { freePort } from "../support/nodes.ts";
 import { runCommand, type ServedNode, serveNode } from "../support/served-node.ts";
 
@@ -243,8 +243,7 @@ describe("a node with two workers, as processes", () => {
 
     await Promise.all([sendAll(), sendAll(), sendAll(), killOneAt(15, 0), killOneAt(35, 1)]);
     // As if the leases of those that were killed had run out.
-    const due = "update sent_shares set due_at = 1 where state in ('DELIVERING', 'QUEUED')";
-    await query(`sqlite:${join(folder, "node.sqlite")}`, due);
+    await letAnHourPass(`sqlite:${join(folder, "node.sqlite")}`);
     for (const { shareId } of sealed) {
       await vi.waitFor(() => delivered(alice, shareId), PATIENCE);
     }
