@@ -31,8 +31,8 @@ import { type Line, openLine } from "./line.ts";
 const TIMEOUT_MS = measure(240_000, 1_200_000);
 const PATIENCE = { timeout: TIMEOUT_MS, interval: 50 } as const;
 /** Each way, for each thing that happens. */
-const SHARES = measure(60, 400);
-const ROUNDS = measure(1, 4);
+const SHARES = measure(60, 200);
+const ROUNDS = measure(1, 3);
 const STALLED_MS = 2_000;
 
 const UNLIMITED = {
