@@ -49,12 +49,14 @@ describePair(
     /** Puts a set that `person` never made in the place of the one with this number, as a node could that lies. */
     async function swapKeySet(person: Person, number: number): Promise<() => Promise<void>> {
       const { acme, partner } = pair();
-      const { database } = person.address.endsWith("@acme.test") ? acme : partner;
+      const node = person.address.endsWith("@acme.test") ? acme : partner;
+      const { database } = node;
       const where = "where account_id = (select id from accounts where address = ?) and number = ?";
       const [row] = await query(database, `select * from key_sets ${where}`, [person.address, number]);
       const set = async (body: Uint8Array, hash: Uint8Array, signature: Uint8Array) => {
         const statement = `update key_sets set body = ?, hash = ?, self_signature = ? ${where}`;
         await query(database, statement, [body, hash, signature, person.address, number]);
+        node.missHints();
       };
       const previous = (await person.account.keyRing()).find(({ keySet }) => keySet.number === number - 1);
       const record = buildKeySet({

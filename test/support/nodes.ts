@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import { freePort } from "../../src/cli/demo/node-process.ts";
 import { loadConfig, type NodeConfig, type RawOptions } from "../../src/config.ts";
+import { type Hints, noHints } from "../../src/hints.ts";
 import { createLogger } from "../../src/server/logging.ts";
 import { createNode, type Node, type NodeOverrides } from "../../src/server/node.ts";
 
@@ -27,6 +28,8 @@ export interface TestNode {
   readonly log: readonly string[];
   start(): Promise<void>;
   stop(): Promise<void>;
+  /** Has it forget what it keeps of its database: for tests that change something there behind its back. */
+  missHints(): void;
   /** Stops it for good and removes its files. Fails the test if it logged an error: that is how bugs show. */
   remove(): Promise<void>;
 }
@@ -81,6 +84,14 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
   const logger = await createLogger({ level: "debug", format: "json" }, { write: (line) => log.push(line) });
   const scheme = config.tls === undefined ? "http" : "https";
   let running: Node | undefined;
+  const forgetters = new Set<() => void>();
+  const hints: Hints = {
+    ...noHints(),
+    onGap(listener) {
+      forgetters.add(listener);
+      return () => forgetters.delete(listener);
+    },
+  };
 
   const node: TestNode = {
     domain,
@@ -91,11 +102,14 @@ export async function startTestNode(options: TestNodeOptions): Promise<TestNode>
     database,
     log,
     async start() {
-      running ??= await createNode(config, { logger, ...overrides });
+      running ??= await createNode(config, { logger, hints, ...overrides });
     },
     async stop() {
       await running?.close();
       running = undefined;
+    },
+    missHints() {
+      for (const forget of forgetters) forget();
     },
     async remove() {
       await node.stop();
