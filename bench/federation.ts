@@ -14,12 +14,13 @@ import { verifyingKey } from "../src/protocol/key-set.ts";
 import { BACKLOG, type BacklogMemory, measureBacklog } from "./federation/backlog.ts";
 import { acceptShares } from "./federation/databases.ts";
 import { peakMegabytes } from "./federation/memory.ts";
-import { sendPaced } from "./federation/pace.ts";
+import { deliverPaced } from "./federation/pace.ts";
 import { makePeople } from "./federation/people.ts";
 import {
   deliver,
   type Ground,
   openRoad,
+  type Passage,
   planRoad,
   type Road,
   type RoadName,
@@ -85,12 +86,18 @@ export const bench: Bench = {
     const pace = summarize(figures.get(stream)?.rate ?? []).median / 2;
     progress(`${pace.toFixed(0)} shares a second, half of the most`);
     const latencies: number[][] = [];
+    const busy: number[] = [];
     for (let round = 0; round <= PACED_ROUNDS; round++) {
       const paced = await sealShares(people, Math.round(pace * PACED_SECONDS));
-      const times = await sendPaced(stream, ground, paced, pace);
-      if (round > 0) latencies.push(times);
+      await acceptShares(stream.sendingFile, paced);
+      const before = stream.sender.cpuSeconds() + stream.receiver.cpuSeconds();
+      const times = await deliverPaced(stream, ground, paced, pace);
+      const cpu = stream.sender.cpuSeconds() + stream.receiver.cpuSeconds() - before;
+      if (round === 0) continue;
+      latencies.push(times);
+      busy.push(cpu / PACED_SECONDS);
     }
-    return report({ figures, limit, peaks, latencies, backlog });
+    return report({ figures, limit, peaks, latencies, busy, backlog });
   },
 };
 
@@ -99,38 +106,43 @@ async function measureRates(
   roads: readonly Road[],
   shares: readonly ReadyShare[],
   progress: (what: string) => void,
-): Promise<{ readonly figures: ReadonlyMap<Road, Figures>; readonly limit: readonly number[] }> {
+): Promise<{ readonly figures: ReadonlyMap<Road, Figures>; readonly limit: Figures }> {
   const figures = new Map<Road, Figures>(roads.map((road) => [road, { rate: [], cpu: [] }]));
-  const limit: number[] = [];
+  const limit: Figures = { rate: [], cpu: [] };
   for (let round = 0; round <= ROUNDS; round++) {
     progress(round === 0 ? "each road for the first time" : `round ${round} of ${ROUNDS}`);
     const after = round * MOST_IN_ROUND;
-    const verified = await verifyRate(shares.slice(after, after + MOST_IN_ROUND));
-    if (round > 0) limit.push(verified);
+    const verified = await verify(shares.slice(after, after + MOST_IN_ROUND));
+    if (round > 0) record(limit, MOST_IN_ROUND, verified);
     for (const [road, of] of round % 2 === 0 ? figures : [...figures].toReversed()) {
       const count = ROUND_SHARES[road.name];
-      const { seconds, cpu } = await deliver(road, after, after + count);
-      if (round === 0) continue;
-      of.rate.push(count / seconds);
-      of.cpu.push((cpu * 1_000) / count);
+      const passage = await deliver(road, after, after + count);
+      if (round > 0) record(of, count, passage);
     }
   }
   return { figures, limit };
 }
 
-/** Signatures that this machine verifies in a second. @throws Error if one is wrong. */
-async function verifyRate(shares: readonly ReadyShare[]): Promise<number> {
+function record({ rate, cpu }: Figures, count: number, passage: Passage): void {
+  rate.push(count / passage.seconds);
+  cpu.push((passage.cpu * 1_000) / count);
+}
+
+/** Only verifies the signatures, on all cores. @throws Error if one is wrong. */
+async function verify(shares: readonly ReadyShare[]): Promise<Passage> {
   const items = shares.map(({ envelope: { signature }, shareId, sender: { keys } }) => ({
     publicKey: verifyingKey(keys.keySet.publicKeys),
     message: shareId,
     signature,
     context: SIGNATURE_CONTEXT.share,
   }));
+  const before = process.cpuUsage();
   const began = performance.now();
   const verdicts = await composite.verifyMany(items);
   const seconds = (performance.now() - began) / 1_000;
+  const { user, system } = process.cpuUsage(before);
   if (verdicts.includes(false)) throw new Error("a share's signature is wrong");
-  return items.length / seconds;
+  return { seconds, cpu: (user + system) / 1e6 };
 }
 
 interface Peaks {
@@ -144,21 +156,23 @@ function peaksOf({ sender, receiver }: Road): Peaks {
 
 function report(measured: {
   readonly figures: ReadonlyMap<Road, Figures>;
-  readonly limit: readonly number[];
+  readonly limit: Figures;
   readonly peaks: ReadonlyMap<Road, Peaks>;
   readonly latencies: readonly (readonly number[])[];
+  /** Cores that both nodes kept busy meanwhile. */
+  readonly busy: readonly number[];
   readonly backlog: BacklogMemory;
 }): { rows: Row[]; ratios: Record<string, number> } {
-  const { figures, limit, peaks, latencies, backlog } = measured;
+  const { figures, limit, peaks, latencies, busy, backlog } = measured;
   const row = (op: string, implementation: string, values: readonly number[], unit: string): Row => {
     const { median: value, spread } = summarize(values);
     return { op, implementation, value, unit, spread };
   };
-  const rows: Row[] = [row("deliver", NAMES.limit, limit, "shares/s")];
-  for (const [{ name }, { rate }] of figures) rows.push(row("deliver", NAMES[name], rate, "shares/s"));
-  for (const [{ name }, { cpu }] of figures) {
-    rows.push(row("deliver-cpu", NAMES[name], cpu, "CPU-s/1,000 shares"));
-  }
+  const all = [["limit", limit] as const, ...Array.from(figures, ([{ name }, of]) => [name, of] as const)];
+  const rows = [
+    ...all.map(([name, { rate }]) => row("deliver", NAMES[name], rate, "shares/s")),
+    ...all.map(([name, { cpu }]) => row("deliver-cpu", NAMES[name], cpu, "CPU-s/1,000 shares")),
+  ];
   for (const [{ name }, { sender, receiver }] of peaks) {
     rows.push(row("memory: peak of the sender", NAMES[name], [sender], "MB"));
     rows.push(row("memory: peak of the receiver", NAMES[name], [receiver], "MB"));
@@ -175,6 +189,7 @@ function report(measured: {
     );
     rows.push(row(op, NAMES.stream, values, "ms"));
   }
+  rows.push(row("busy@half-rate", NAMES.stream, busy, "cores"));
   const above = backlog.peak - backlog.idle;
   rows.push(
     row("memory: idle", NAMES.stream, [backlog.idle], "MB"),

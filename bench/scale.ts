@@ -16,8 +16,7 @@ import { listInbox } from "./scale/list-inbox.ts";
 import type { Operation } from "./scale/operation.ts";
 
 const OPERATIONS: readonly Operation[] = [getKeySet, listInbox, acceptDelivery];
-const ROUNDS = 7;
-const WARM_UP_CALLS = 3_000;
+const ROUNDS = 5;
 const CALLS = 1_000;
 const AT_ONCE = 8;
 const NODES = fileURLToPath(new URL("scale/nodes.ts", import.meta.url));
@@ -70,7 +69,7 @@ async function measure(
   try {
     const files = new Map([few, many].map((count) => [count, join(folder, `${count}.sqlite`)]));
     const warmUpFile = join(folder, "warm-up.sqlite");
-    await operation.fill(warmUpFile, WARM_UP_CALLS);
+    await operation.fill(warmUpFile, operation.warmUpCalls);
     for (const [count, file] of files) {
       progress(`${name}: storing ${formatCount(count)} ${stored}`);
       await operation.fill(file, count);
@@ -89,10 +88,10 @@ async function measure(
 
 async function costOf(operation: Operation, count: number, warmUp: string, file: string): Promise<Cost> {
   const nodes = await startServer([NODES, warmUp, file]);
+  const { warmUpCalls } = operation;
   let cost: Cost;
   try {
-    const warmUpCalls = operation.calls(WARM_UP_CALLS, WARM_UP_CALLS);
-    await makeCalls(Number(nodes.said.warmUp), warmUpCalls, AT_ONCE);
+    await makeCalls(Number(nodes.said.warmUp), operation.calls(warmUpCalls, warmUpCalls), AT_ONCE);
     const calls = operation.calls(count, CALLS);
     const before = nodes.cpuSeconds();
     const times = await makeCalls(Number(nodes.said.measured), calls, AT_ONCE);
@@ -101,7 +100,7 @@ async function costOf(operation: Operation, count: number, warmUp: string, file:
   } finally {
     await nodes.stop();
   }
-  operation.undo?.(warmUp, WARM_UP_CALLS, WARM_UP_CALLS);
+  operation.undo?.(warmUp, warmUpCalls, warmUpCalls);
   operation.undo?.(file, count, CALLS);
   return cost;
 }

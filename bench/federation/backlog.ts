@@ -1,12 +1,11 @@
 /** What a sending node takes of memory when its outbox holds a hundred thousand shares, whose receiver is down and comes up. */
 
 import { setTimeout as delay } from "node:timers/promises";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { RetryShareRequestSchema } from "../../gen/keypears/v1/share_service_pb.ts";
 import { makeCall } from "../scale/grpc-client.ts";
 import { openConnections } from "./connection.ts";
-import { acceptShares, type Inbox, multiplyShares, openInbox, openOutbox } from "./databases.ts";
+import { acceptShares, multiplyShares, openInbox, openOutbox } from "./databases.ts";
 import { forgetPeak, peakMegabytes, residentMegabytes } from "./memory.ts";
+import { retryCall } from "./pace.ts";
 import type { People } from "./people.ts";
 import { type Ground, planRoad } from "./roads.ts";
 import type { ReadyShare } from "./sealing.ts";
@@ -17,9 +16,8 @@ export const BACKLOG = 100_000;
 const SETTLED_MS = 3_000;
 const DOWN_MS = 5_000;
 const UP_MS = 10_000;
-const PATIENCE_MS = 30_000;
-const RETRY = "/keypears.v1.ShareService/RetryShare";
-const RETRY_MS = 1_000;
+const PATIENCE_MS = 60_000;
+const LOOK_MS = 1_000;
 
 /** What was seen. */
 export interface BacklogMemory {
@@ -46,43 +44,42 @@ export async function measureBacklog(
   parts.defer(() => sender.stop());
   const outbox = openOutbox(plan.sendingFile);
   parts.defer(() => outbox.close());
+  // The two have known each other before.
+  const before = await plan.startReceiver();
+  try {
+    outbox.release(0, 1);
+    await until(() => outbox.count("DELIVERED") === 1);
+  } finally {
+    await before.stop();
+  }
   await delay(SETTLED_MS);
   const idle = residentMegabytes(sender.pid);
   forgetPeak(sender.pid);
-  outbox.release(0, BACKLOG);
+  outbox.release(1, BACKLOG);
   await delay(DOWN_MS);
   const receiver = await plan.startReceiver();
   parts.defer(() => receiver.stop());
   const inbox = openInbox(plan.receivingFile);
   parts.defer(() => inbox.close());
-  await retry(ground, plan.port, multiplied, inbox);
+  const last = multiplied.at(-1);
+  if (last === undefined) throw new Error("there are no shares");
+  using clients = new DisposableStack();
+  const { sessions, broken } = await openConnections(ground, plan.port, 1, clients);
+  // As somebody does who sees that the other domain is back; else the node would wait for a while.
+  await until(async () => {
+    if (inbox.count() > 1) return true;
+    await Promise.race([broken, ...sessions.map((session) => makeCall(session, retryCall(last)))]);
+    return false;
+  });
   await delay(UP_MS);
   sender.requireAlive();
   return { idle, peak: peakMegabytes(sender.pid), delivered: outbox.count("DELIVERED") };
 }
 
-/** Asks the node to try again, as somebody does who sees that the other domain is back; else it would wait for a while. */
-async function retry(
-  ground: Ground,
-  port: number,
-  shares: readonly ReadyShare[],
-  inbox: Pick<Inbox, "count">,
-): Promise<void> {
-  using parts = new DisposableStack();
-  const { sessions, broken } = await openConnections(ground, port, 1, parts);
-  const [session] = sessions;
+async function until(met: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
-  while (inbox.count() === 0) {
-    // The last of its sender's, which is not among those that were tried and failed.
-    const last = shares.findLast(({ sender }) => sender === shares[0]?.sender);
-    if (session === undefined || last === undefined || performance.now() > deadline) {
-      throw new Error("backlog: the shares did not arrive");
-    }
-    const message = toBinary(
-      RetryShareRequestSchema,
-      create(RetryShareRequestSchema, { shareId: last.shareId }),
-    );
-    await Promise.race([broken, makeCall(session, { path: RETRY, message, token: last.sender.token })]);
-    await delay(RETRY_MS);
+  while (!(await met())) {
+    if (performance.now() > deadline) throw new Error("backlog: the shares did not arrive");
+    await delay(LOOK_MS);
   }
 }

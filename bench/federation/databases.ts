@@ -10,6 +10,8 @@ import { openStorage } from "../../src/storage/open.ts";
 import { RECEIVING_DOMAIN } from "./people.ts";
 import type { ReadyShare } from "./sealing.ts";
 
+const DAY_MS = 86_400_000;
+
 /** Shares that a node has accepted for sending, numbered from 1. */
 export interface Outbox {
   /** Has those with numbers above `after`, and up to `last`, leave as soon as the node looks. */
@@ -32,8 +34,10 @@ export interface Inbox {
   close(): void;
 }
 
-/** Accepts shares in a database as SendShare does, and holds them back. */
+/** Accepts shares in a database as SendShare does, and holds them back. Its node may be running. */
 export async function acceptShares(file: string, shares: readonly ReadyShare[]): Promise<void> {
+  // Not due before they are held back for good.
+  const later = Date.now() + DAY_MS;
   const storage = await openStorage({ url: `sqlite:${file}` });
   try {
     const accepted = shares.map(({ sender, envelope }) =>
@@ -42,7 +46,7 @@ export async function acceptShares(file: string, shares: readonly ReadyShare[]):
         envelope: envelopeRecord(parseEnvelope(envelope)),
         recipientDomain: RECEIVING_DOMAIN,
         stampNonce: undefined,
-        now: Date.now(),
+        now: later,
         maxStoredBytes: Number.MAX_SAFE_INTEGER,
         maxContacts: Number.MAX_SAFE_INTEGER,
       }),
@@ -52,7 +56,13 @@ export async function acceptShares(file: string, shares: readonly ReadyShare[]):
     await storage.close();
   }
   const database = new Sqlite(file);
-  database.exec("update sent_shares set due_at = null; delete from outbox_destinations");
+  database.exec(`
+    begin immediate;
+    update sent_shares set due_at = null where due_at = ${later};
+    update outbox_destinations set due_at = null, idle_since = ${later} where due_at = ${later};
+    commit`);
+  // Else the node would have to fold all this into the file while it delivers.
+  database.pragma("wal_checkpoint(truncate)");
   database.close();
 }
 

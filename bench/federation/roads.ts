@@ -29,6 +29,8 @@ export interface Road {
   readonly receiver: ServerProcess;
   readonly outbox: Outbox;
   readonly inbox: Inbox;
+  /** Database of the sending node. */
+  readonly sendingFile: string;
   /** Of the sending node, on 127.0.0.1. */
   readonly port: number;
 }
@@ -112,7 +114,7 @@ export async function openRoad(plan: RoadPlan, name: RoadName, parts: AsyncDispo
   const inbox = openInbox(plan.receivingFile);
   parts.defer(() => outbox.close());
   parts.defer(() => inbox.close());
-  return { name, sender, receiver, outbox, inbox, port: plan.port };
+  return { name, sender, receiver, outbox, inbox, sendingFile: plan.sendingFile, port: plan.port };
 }
 
 /**

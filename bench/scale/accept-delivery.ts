@@ -13,8 +13,8 @@ import type { Call, Operation } from "./operation.ts";
 
 const PATH = "/keypears.v1.FederationService/DeliverShares";
 const DAY_MS = 86_400_000;
-/** As many as are asked for at once, when the code warms up. */
-const SHARES = 3_000;
+/** As many as are delivered to one database, each of them once. */
+const SHARES = 1_500;
 
 const sender = makeKeySet("sender@acme.test", Date.now());
 const recipient = makeKeySet("recipient@acme.test", Date.now());
@@ -27,6 +27,7 @@ export const acceptDelivery: Operation = {
   stored: "shares",
   few: 1_000,
   many: 1_000_000,
+  warmUpCalls: SHARES,
 
   async fill(path, count) {
     if (deliveries.length === 0) deliveries = await sealDeliveries();

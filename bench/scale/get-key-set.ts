@@ -13,6 +13,7 @@ export const getKeySet: Operation = {
   stored: "accounts",
   few: 1_000,
   many: 1_000_000,
+  warmUpCalls: 3_000,
   fill: fillAccounts,
   calls: (count, times) => Array.from(distinct(times, count), lookUp),
 };

@@ -19,6 +19,7 @@ export const listInbox: Operation = {
   stored: "shares",
   few: 1_000,
   many: 1_000_000,
+  warmUpCalls: 3_000,
   fill: fillInbox,
   calls: (count, times) =>
     Array.from({ length: times }, () => {

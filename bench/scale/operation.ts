@@ -19,6 +19,8 @@ export interface Operation {
   /** How much of it, in the two databases that are compared. */
   readonly few: number;
   readonly many: number;
+  /** Calls until its code is warm. */
+  readonly warmUpCalls: number;
   /** Makes a database with so much in it. */
   fill(path: string, count: number): Promise<void>;
   /** So many calls to a database that holds `count`, no two alike where a cache would answer the second; `times <= count`. */
