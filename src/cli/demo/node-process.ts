@@ -1,6 +1,7 @@
 /** A node of the demo: `keypears serve` as an operating-system process of its own, with a folder and a database of its own. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { openSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -8,6 +9,10 @@ import { createServer } from "node:net";
 import { extname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+
+// The ports that no system gives to outgoing connections unless told to: Linux begins at 32768, others higher.
+const FIRST_PORT = 10_240;
+const FIRST_OUTGOING_PORT = 32_768;
 
 /** A running node. */
 export interface NodeProcess {
@@ -24,15 +29,24 @@ const BIN = fileURLToPath(new URL("../../../bin/keypears.js", import.meta.url));
 /** How long a node may take to answer, in milliseconds. */
 const START_TIMEOUT_MS = 20_000;
 
-/** A loopback port that is free now. */
+/**
+ * A port on loopback that nobody listens on. It is one below those that systems give to outgoing connections, which could
+ * otherwise take it before it is listened on.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no free loopback port");
-  return address.port;
+  for (;;) {
+    const port = randomInt(FIRST_PORT, FIRST_OUTGOING_PORT);
+    const server = createServer().listen(port, "127.0.0.1");
+    try {
+      await once(server, "listening");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") continue;
+      throw error;
+    }
+    server.close();
+    await once(server, "close");
+    return port;
+  }
 }
 
 /** Path of a module beside another: TypeScript in a checkout, JavaScript in the published package. */
