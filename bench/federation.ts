@@ -36,7 +36,7 @@ const MOST_IN_ROUND = Math.max(...Object.values(ROUND_SHARES));
 const PACED_ROUNDS = 3;
 const PACED_SECONDS = 4;
 const NAMES: Readonly<Record<RoadName | "limit", string>> = {
-  limit: "the limit, verifications alone",
+  limit: "verifying alone, the limit",
   stream: "keypears, stream",
   batch: "keypears, batch",
   plain: "plain, a call for each",
@@ -51,7 +51,7 @@ interface Figures {
 
 /** Throughput of three roads beside the limit, latency at half of it, memory of a backlog. */
 export const bench: Bench = {
-  question: "How many shares a second get from one domain to another, beside what verifying them takes?",
+  question: "How many shares a second get from one domain to another?",
   async run(progress) {
     await using parts = new AsyncDisposableStack();
     const folder = await mkdtemp(join(tmpdir(), "keypears-bench-"));

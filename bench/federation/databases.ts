@@ -7,6 +7,7 @@ import Sqlite from "better-sqlite3";
 import { envelopeRecord } from "../../src/federation/inbound-delivery.ts";
 import { parseEnvelope } from "../../src/protocol/envelope.ts";
 import { openStorage } from "../../src/storage/open.ts";
+import { writeInBulk } from "../scale/bulk.ts";
 import { RECEIVING_DOMAIN } from "./people.ts";
 import type { ReadyShare } from "./sealing.ts";
 
@@ -68,13 +69,8 @@ export async function acceptShares(file: string, shares: readonly ReadyShare[]):
 
 /** Gives every sender every share of an outbox, so that there are many with few to seal. */
 export function multiplyShares(file: string): void {
-  const database = new Sqlite(file);
-  // Nothing is lost with a file that can be made again.
-  for (const pragma of ["journal_mode = off", "synchronous = off", "foreign_keys = off"]) {
-    database.pragma(pragma);
-  }
-  database.exec(`
-    begin;
+  writeInBulk(file, (database) => {
+    database.exec(`
     insert into sent_shares (account_id, position, share_id, sender, sender_key_number, recipient, destination,
         created_at, expires_at, ciphertext_bytes, stored_bytes, sent_at, state, updated_at)
       select accounts.id, 1000000 + sent_shares.id, share_id, sender, sender_key_number, recipient, destination,
@@ -82,9 +78,8 @@ export function multiplyShares(file: string): void {
       from sent_shares join accounts on accounts.id <> sent_shares.account_id;
     insert into sent_envelopes (id, header, ciphertext, signature)
       select copies.id, header, ciphertext, signature from sent_shares copies
-      join sent_envelopes on sent_envelopes.id = copies.position - 1000000;
-    commit`);
-  database.close();
+      join sent_envelopes on sent_envelopes.id = copies.position - 1000000;`);
+  });
 }
 
 /** Opens the outbox of a node that may be running. */

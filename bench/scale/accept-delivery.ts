@@ -9,6 +9,7 @@ import { DeliverSharesRequestSchema } from "../../gen/keypears/v1/federation_ser
 import { openStorage } from "../../src/storage/open.ts";
 import { makeAccount, makeKeySet } from "../../test/support/people.ts";
 import { sealShares } from "../federation/sealing.ts";
+import { writeInBulk } from "./bulk.ts";
 import type { Call, Operation } from "./operation.ts";
 
 const PATH = "/keypears.v1.FederationService/DeliverShares";
@@ -70,13 +71,8 @@ async function fillReceived(path: string, count: number): Promise<void> {
   const { address } = sender.keySet;
   await storage.contacts.set(owner, address, "ACCEPTED", { now, maxContacts: 1 });
   await storage.close();
-  const database = new Sqlite(path);
-  try {
-    // Nothing is lost with a file that can be made again.
-    for (const pragma of ["journal_mode = off", "synchronous = off", "foreign_keys = off"]) {
-      database.pragma(pragma);
-    }
-    database.exec(`begin;
+  writeInBulk(path, (database) => {
+    database.exec(`
       insert into sender_key_sets (hash, body, self_signature, continuity_signature) values (zeroblob(32), x'', x'', x'');
       with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${count})
       insert into received_shares (account_id, sequence, share_id, sender, recipient, sender_key_number,
@@ -87,10 +83,6 @@ async function fillReceived(path: string, count: number): Promise<void> {
         select id, x'', x'', x'' from received_shares;
       insert into tombstones (account_id, share_id, expires_at)
         select account_id, share_id, ${now + DAY_MS} + id from received_shares order by share_id;
-      update accounts set last_sequence = ${count}, stored_bytes = 5000 * ${count} where id = ${owner};
-      commit;`);
-    database.pragma("journal_mode = wal");
-  } finally {
-    database.close();
-  }
+      update accounts set last_sequence = ${count}, stored_bytes = 5000 * ${count} where id = ${owner};`);
+  });
 }

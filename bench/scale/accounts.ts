@@ -4,10 +4,10 @@
  * nothing that is asked of these accounts needs them to be true.
  */
 
-import Sqlite from "better-sqlite3";
 import { randomBytes } from "../../src/crypto/bytes.ts";
 import { COMPOSITE_SIGNATURE_LENGTH } from "../../src/crypto/composite.ts";
 import { openStorage } from "../../src/storage/open.ts";
+import { writeInBulk } from "./bulk.ts";
 
 /** Length of the body of a first key set, about: its keys, the address and the lengths between. */
 const BODY_BYTES = 3_240;
@@ -23,14 +23,8 @@ export function filledAddress(number: number): string {
 export async function fillAccounts(path: string, count: number): Promise<void> {
   const storage = await openStorage({ url: `sqlite:${path}` });
   await storage.close();
-  const database = new Sqlite(path);
-  try {
-    // Nothing is lost with a file that can be made again.
-    for (const pragma of ["journal_mode = off", "synchronous = off", "foreign_keys = off"]) {
-      database.pragma(pragma);
-    }
+  writeInBulk(path, (database) => {
     const numbers = `with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${count})`;
-    database.exec("begin");
     database.exec(`
       insert into accounts (id, address, domain, created_at, active_key_number, password_salt, password_memory_kib,
           password_passes, password_lanes, login_verifier, wrapped_account_key, wrap_number)
@@ -45,8 +39,5 @@ export async function fillAccounts(path: string, count: number): Promise<void> {
           ${CREATED_AT}, 0, ${CREATED_AT} from numbers`,
       )
       .run({ pool: randomBytes(POOL_BYTES) });
-    database.exec("commit");
-  } finally {
-    database.close();
-  }
+  });
 }

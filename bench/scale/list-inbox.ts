@@ -2,11 +2,11 @@
 
 import { randomInt } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
-import Sqlite from "better-sqlite3";
 import { ListSharesRequestSchema, ShareBox } from "../../gen/keypears/v1/share_service_pb.ts";
 import { pageToken } from "../../src/services/page.ts";
 import { newSession } from "../../src/services/session-token.ts";
 import { fillAccounts, filledAddress } from "./accounts.ts";
+import { writeInBulk } from "./bulk.ts";
 import type { Operation } from "./operation.ts";
 
 const PAGE = 50;
@@ -39,11 +39,7 @@ export const listInbox: Operation = {
 /** One account with all the shares. Their envelopes lie in a table that a list does not read, and are left out. */
 async function fillInbox(path: string, count: number): Promise<void> {
   await fillAccounts(path, OWNER);
-  const database = new Sqlite(path);
-  try {
-    for (const pragma of ["journal_mode = off", "synchronous = off", "foreign_keys = off"]) {
-      database.pragma(pragma);
-    }
+  writeInBulk(path, (database) => {
     const { id, tokenHash, deviceName, createdAt } = session.session;
     database
       .prepare(
@@ -51,16 +47,13 @@ async function fillInbox(path: string, count: number): Promise<void> {
           values (?, ?, ${OWNER}, ?, ?, ?)`,
       )
       .run(id, tokenHash, deviceName, createdAt, createdAt);
-    database.exec(`begin;
+    database.exec(`
       insert into sender_key_sets (hash, body, self_signature, continuity_signature) values (zeroblob(32), x'', x'', x'');
       with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${count})
       insert into received_shares (account_id, sequence, share_id, sender, recipient, sender_key_number,
           sender_key_set_hash, created_at, expires_at, ciphertext_bytes, stored_bytes, received_at)
         select ${OWNER}, n, randomblob(32), 'user' || (n % 1000) || '@partner.test', '${filledAddress(OWNER)}', 1,
           zeroblob(32), ${createdAt} + n, 0, 1024, 5000, ${createdAt} + n from numbers;
-      update accounts set last_sequence = ${count} where id = ${OWNER};
-      commit;`);
-  } finally {
-    database.close();
-  }
+      update accounts set last_sequence = ${count} where id = ${OWNER};`);
+  });
 }
