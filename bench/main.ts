@@ -1,8 +1,11 @@
-/** `npm run bench -- NAME [--json]` runs one benchmark; `npm run bench -- --report` runs those of the report and writes it. */
+/**
+ * `npm run bench -- NAME [--json]` runs one benchmark; `npm run bench -- --report [NAME…]` runs those of the report, or only these
+ * of them, and writes it.
+ */
 
 import { parseArgs } from "node:util";
 import { machine } from "./machine.ts";
-import { writeReport, writeResult } from "./report.ts";
+import { readResult, writeReport, writeResult, writeSection } from "./report.ts";
 import { type Bench, type BenchResult, toTable } from "./result.ts";
 
 /** Benchmarks by name, each loaded only when it is run. */
@@ -31,8 +34,8 @@ const { positionals, values } = parseArgs({
 const [name, ...rest] = positionals;
 if (values.help) {
   console.log(await usage());
-} else if (values.report && name === undefined) {
-  await report();
+} else if (values.report && positionals.every((one) => REPORTED.includes(one))) {
+  await report(positionals);
 } else if (name === undefined || !Object.hasOwn(BENCHES, name) || rest.length > 0) {
   const problem = name === undefined ? "" : `there is no benchmark "${positionals.join(" ")}"\n\n`;
   console.error(`${problem}${await usage()}`);
@@ -51,13 +54,15 @@ async function run(bench: string, quiet: boolean): Promise<{ result: BenchResult
   return { result: { bench, machine: machine(), ...measured }, question: loaded.bench.question };
 }
 
-async function report(): Promise<void> {
-  const sections: string[] = [];
-  for (const bench of REPORTED) {
-    const { result, question } = await run(bench, false);
-    sections.push(writeResult(result, question));
-    writeReport(sections, result);
-  }
+/** Runs what is asked for, or all, and writes the report with what earlier runs left of the rest. */
+async function report(names: readonly string[]): Promise<void> {
+  for (const bench of names.length > 0 ? names : REPORTED) writeResult((await run(bench, false)).result);
+  const results = REPORTED.map(readResult).filter((result) => result !== undefined);
+  const sections = results.map(async (result) => {
+    const loaded = await BENCHES[result.bench]?.();
+    return writeSection(result, loaded?.bench.question ?? "");
+  });
+  writeReport(await Promise.all(sections));
   console.error("written to bench/results/");
 }
 
@@ -69,11 +74,11 @@ async function usage(): Promise<string> {
   );
   return [
     "usage: npm run bench -- NAME [--json]",
-    "       npm run bench -- --report",
+    "       npm run bench -- --report [NAME…]",
     "",
     ...lines,
     "",
     "  --json    print one JSON object and nothing else",
-    `  --report  run ${REPORTED.join(", ")} and write bench/results/`,
+    `  --report  run ${REPORTED.join(", ")}, or those that are named, and write bench/results/`,
   ].join("\n");
 }
